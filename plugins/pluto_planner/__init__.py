@@ -1,0 +1,1 @@
+"""The PLUTO planner: features, network, objective."""
