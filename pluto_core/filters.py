@@ -1,0 +1,42 @@
+"""`[filter]`: which scenarios of a source an experiment takes (field names of nuPlan v1.1, ScenarioFilter)."""
+
+import attrs
+
+from pluto_core.component import setting
+
+
+@attrs.frozen(kw_only=True)
+class ScenarioFilter:
+    """Which scenarios to take. Unset fields take all; they apply in the order in which they stand here."""
+
+    log_names: tuple[str, ...] | None = setting(None, "Take these logs only.")
+    scenario_types: tuple[str, ...] | None = setting(
+        None, "Take frames tagged with one of these types; untagged ones are left out."
+    )
+    scenario_tokens: tuple[str, ...] | None = setting(None, "Take these tokens only.")
+    map_names: tuple[str, ...] | None = setting(None, "Take scenarios on these maps only.")
+    remove_invalid_goals: bool = setting(default=False, help="Leave out scenarios whose mission goal is unknown.")
+    expand_scenarios: bool = setting(
+        default=True, help="Every frame is a scenario of one step; false cuts out the mapping's duration around the frame."
+    )
+    num_scenarios_per_type: int | None = setting(None, "Take at most so many of each type, evenly spread.", minimum=1)
+    limit_total_scenarios: int | float | None = setting(
+        None, "Take so many scenarios (integer) or this share of them (number between 0 and 1).", above=0
+    )
+    timestamp_threshold_s: float | None = setting(None, "Least time between two scenarios of one type, seconds.", minimum=0)
+    ego_displacement_minimum_m: float | None = setting(None, "Least distance that the ego vehicle drives, metres.", minimum=0)
+    ego_start_speed_threshold: float | None = setting(None, "Take scenarios whose speed rises above this, m/s.", minimum=0)
+    ego_stop_speed_threshold: float | None = setting(None, "Take scenarios whose speed falls to this or below, m/s.", minimum=0)
+    speed_noise_tolerance: float | None = setting(None, "Ignore speed changes up to this, m/s (0.1 where unset).", minimum=0)
+    token_set_path: str | None = setting(None, "JSON list of tokens for `fraction_in_token_set_threshold`.")
+    fraction_in_token_set_threshold: float | None = setting(
+        None, "Take scenarios with more than this share of their frames in the token set.", minimum=0, maximum=1
+    )
+    ego_route_radius: float | None = setting(
+        None, "Take scenarios with a route lane this near to the ego vehicle, metres.", above=0
+    )
+    shuffle: bool = setting(default=False, help="Draw where a limit chooses, instead of taking evenly spread ones.")
+
+    def asked(self) -> frozenset[str]:
+        """Return the names of the fields that the experiment sets to something other than their default."""
+        return frozenset(field.name for field in attrs.fields(type(self)) if getattr(self, field.name) != field.default)
