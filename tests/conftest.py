@@ -1,0 +1,83 @@
+"""Fixtures of all tests: recorded data, the real command, a clean house."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the folder that holds pyproject.toml."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of recorded data and golden outputs; skip where there is none."""
+    named = os.environ.get("PLUTO_TEST_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no recorded data at {folder}; set PLUTO_TEST_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_surroundings() -> Iterator[None]:
+    """Fail a test that leaves another environment or working directory behind."""
+    environment, folder = dict(os.environ), Path.cwd()
+    yield
+    after = dict(os.environ)
+    for variables in (environment, after):
+        variables.pop("PYTEST_CURRENT_TEST", None)
+    changed = sorted(name for name in environment.keys() | after.keys() if environment.get(name) != after.get(name))
+    moved = Path.cwd()
+    os.chdir(folder)
+    assert not changed, f"the test changed the environment: {', '.join(changed)}"
+    assert moved == folder, f"the test left the working directory at {moved}"
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def ok(self) -> str:
+        """Return the output of a command that must have ended well."""
+        assert self.code == 0, f"exit code {self.code}\n{self.out}\n{self.err}"
+        return self.out
+
+
+PlutoCommand = Callable[..., Outcome]
+
+
+@pytest.fixture
+def pluto(tmp_path: Path) -> PlutoCommand:
+    """Return a function that runs `pluto ARGUMENTS` in a process of its own: `pluto("check", file, cwd=..., env=...)`."""
+
+    def run(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Outcome:
+        path = os.pathsep.join(str(folder) for folder in (REPOSITORY, REPOSITORY / "plugins"))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLUTO_")}
+        inherited["PYTHONPATH"] = os.pathsep.join(part for part in (path, inherited.get("PYTHONPATH", "")) if part)
+        done = subprocess.run(
+            [sys.executable, "-m", "pluto_core.cli.main", *map(str, arguments)],
+            cwd=cwd or tmp_path,
+            env={**inherited, "PYTHONUTF8": "1", "COLUMNS": "120", **(env or {})},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    return run
