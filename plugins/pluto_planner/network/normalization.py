@@ -1,7 +1,17 @@
 """Batch normalisation over the valid points of padded sets, without dynamic shapes."""
 
+import attrs
 import torch
 from torch import Tensor, distributed, nn
+
+
+@attrs.frozen
+class Moments:
+    """Mean (C,), biased variance (C,) and number () of the valid rows of a batch, over all ranks."""
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
 
 
 class MaskedBatchNorm(nn.Module):
@@ -27,80 +37,76 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(dim))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
 
-    def after(self, linear: nn.Linear, x: Tensor, valid: Tensor) -> Tensor:
-        """Return the normalised output of `linear` on x (P, C), folded into one linear map.
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Normalise x (P, dim) by the rows where `valid` (P,); what invalid rows become is meaningless."""
+        scale, shift = self.affine(moments(x, valid) if self.training else None)
+        return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
-        Mean and variance of an affine image follow from the covariance of its input, which is cheap where the input
-        is narrow: the image itself is then computed once, already normalised.
+    def affine(self, batch: Moments | None) -> tuple[Tensor, Tensor]:
+        """Return scale and shift (dim,) that normalise, to be folded into the linear layer before.
 
         Args:
-            linear: The layer before this one.
-            x: Its input; invalid rows may hold any finite number.
-            valid: Boolean (P,), the rows that count.
+            batch: Moments of what is normalised, which also move the running statistics; None: use the latter.
         """
-        weight, bias = linear.weight, linear.bias
-        if self.training:
-            mean, covariance, count = _moments(x, valid)
-            wide = weight.to(mean.dtype)
-            with torch.autocast(x.device.type, enabled=False):
-                variance = ((wide @ covariance) * wide).sum(dim=1)
-                mean = wide @ mean + bias
-            mean, variance = self._track(mean, variance, count)
-        else:
-            mean, variance = self.running_mean, self.running_var
+        mean, variance = (self.running_mean, self.running_var) if batch is None else self._track(batch)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias + scale * (bias - mean)
-        return nn.functional.linear(x, (scale[:, None] * weight).to(x.dtype), shift.to(x.dtype))
+        return scale, self.bias - mean * scale
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Normalise x (P, dim) by the rows where `valid` (P,); what invalid rows become is finite and meaningless."""
-        if self.training:
-            mean, variance, count = _channel_moments(x, valid)
-            mean, variance = self._track(mean, variance, count)
-        else:
-            mean, variance = self.running_mean, self.running_var
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return torch.addcmul((self.bias - mean * scale).to(x.dtype), x, scale.to(x.dtype))
-
-    def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Update the running statistics and return those to use."""
-        enough = count > 1
+    def _track(self, batch: Moments) -> tuple[Tensor, Tensor]:
+        """Move the running statistics and return the mean and variance to use."""
+        enough = batch.count > 1
         with torch.no_grad():
-            rate = enough * self.momentum
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate.to(self.running_mean.dtype))
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate.to(self.running_var.dtype))
+            rate = (enough * self.momentum).to(self.running_mean.dtype)
+            unbiased = batch.variance * (batch.count / (batch.count - 1).clamp(min=1))
+            self.running_mean.lerp_(batch.mean.to(self.running_mean.dtype), rate)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate)
             self.num_batches_tracked.add_(enough)
-        mean = torch.where(enough, mean, self.running_mean)
-        return mean, torch.where(enough, variance, self.running_var)
+            mean, variance = self.running_mean.clone(), self.running_var.clone()
+        return torch.where(enough, batch.mean, mean), torch.where(enough, batch.variance, variance)
 
 
-def _totals(parts: Tensor) -> Tensor:
-    """Return sums over all ranks; the gradient of a sum goes to every rank."""
+def widened(x: Tensor) -> Tensor:
+    """Return x in float32 or wider, in which sums over a batch are exact enough."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def over_ranks(total: Tensor) -> Tensor:
+    """Return the sum over all ranks of a sum over this rank's rows; differentiable."""
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        total: Tensor = distributed.nn.functional.all_reduce(parts)
-        return total
-    return parts
+        return distributed.nn.functional.all_reduce(total)  # type: ignore[no-any-return]
+    return total
 
 
-def _count_and_mean(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return x in float32 or wider with invalid rows zero, the number of valid rows, and their mean (C,)."""
-    x = x.to(torch.promote_types(x.dtype, torch.float32)) * valid[:, None]
-    totals = _totals(torch.cat((x.sum(dim=0), valid.sum().to(x.dtype)[None])))
-    count = totals[-1]
-    return x, count, totals[:-1] / count.clamp(min=1)
+def moments(x: Tensor, valid: Tensor) -> Moments:
+    """Return the moments of the rows of x (P, C) where `valid` (P,)."""
+    x = torch.where(valid[:, None], widened(x), 0.0)
+    count = over_ranks(valid.sum().to(x.dtype))
+    mean = over_ranks(x.sum(dim=0)) / count.clamp(min=1)
+    deviation = torch.where(valid[:, None], x - mean, 0.0)
+    return Moments(mean, over_ranks(deviation.square().sum(dim=0)) / count.clamp(min=1), count)
 
 
-def _channel_moments(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), biased variance (C,) and count of the valid rows of x (P, C)."""
-    x, count, mean = _count_and_mean(x, valid)
-    centred = (x - mean) * valid[:, None]
-    return mean, _totals(centred.square().sum(dim=0)) / count.clamp(min=1), count
+def image_moments(weight: Tensor, x: Tensor, common: Tensor) -> Moments:
+    """Return the moments of `weight @ x + common` over the valid points of sets, without computing it for each point.
 
+    By the law of total variance: what varies within a set comes from the covariance of x, the rest from the sets'
+    means. Sums are in float32 or wider, whatever autocast says.
 
-def _moments(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), biased covariance (C, C) and count of the valid rows of x (P, C)."""
-    x, count, mean = _count_and_mean(x, valid)
-    centred = (x - mean) * valid[:, None]
+    Args:
+        weight: (D, C + 1).
+        x: (Q, n, C + 1); the last channel is 1 at valid points, and all are 0 at invalid ones.
+        common: (Q, D) or (D,), what all points of a set share.
+    """
+    weight, x, common = widened(weight), widened(x), widened(common)
     with torch.autocast(x.device.type, enabled=False):
-        return mean, _totals(centred.T @ centred) / count.clamp(min=1), count
+        total = x.sum(dim=1)
+        size = total[:, -1:]
+        count = over_ranks(size.sum())
+        mean_x = total / size.clamp(min=1)
+        flat = x.flatten(0, 1)
+        within = over_ranks(flat.T @ flat - total.T @ mean_x) / count.clamp(min=1)
+        set_mean = mean_x @ weight.T + common
+        mean = over_ranks((size * set_mean).sum(dim=0)) / count.clamp(min=1)
+        between = over_ranks((size * (set_mean - mean).square()).sum(dim=0)) / count.clamp(min=1)
+        variance = ((weight @ within) * weight).sum(dim=1) + between
+    return Moments(mean, variance.clamp(min=0.0), count)
