@@ -56,6 +56,10 @@ class Requirement:
     """Sizes that must agree, such as `{"agent/position:1": 101}` (key, colon, axis)."""
 
 
+def _say_nothing(_text: str) -> None:
+    """Stand in for a user who is not there; a named function, so that a context can be pickled."""
+
+
 @attrs.frozen(kw_only=True)
 class Context:
     """What a factory learns about the run; its settings are in its config and nowhere else."""
@@ -69,7 +73,7 @@ class Context:
     """Specs of the arrays that the chosen builders give; None before they are built."""
     shared: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     """Already built components by kind, for those that need another one (the objective: `model`)."""
-    note: Callable[[str], None] = attrs.field(default=lambda _text: None)
+    note: Callable[[str], None] = _say_nothing
     """Says one line to the user, above any progress bar."""
 
 

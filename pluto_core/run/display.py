@@ -1,0 +1,125 @@
+"""What a run says: its plan, progress bars, and the table at the end. Progress goes to stderr, results to stdout."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pluto_core.pipeline.progress import Progress as CacheProgress
+
+_COLUMNS = (
+    ("ade_top1_m", "ADE top-1 (m)"),
+    ("fde_top1_m", "FDE top-1 (m)"),
+    ("miss_top1", "miss top-1"),
+    ("ade_top6_m", "ADE top-6 (m)"),
+    ("fde_top6_m", "FDE top-6 (m)"),
+    ("miss_top6", "miss top-6"),
+)
+_LABELS = {
+    "planner": "trained",
+    "untrained": "untrained",
+    "constant_velocity": "constant velocity",
+    "constant_acceleration": "constant acceleration",
+}
+_KIB = 1024
+
+
+class Display:
+    """The two consoles of a run."""
+
+    def __init__(self, *, progress: bool = True) -> None:
+        """Show progress only where a person looks."""
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+        self.interactive = progress and self.err.is_terminal
+
+    def say(self, text: str) -> None:
+        """Print one line of result."""
+        self.out.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print one line above any progress bar."""
+        self.err.print(text, markup=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def caching(self) -> Iterator[Callable[[CacheProgress], None]]:
+        """Show the cache step: rate, time left, bytes, failures; plain lines every tenth where nobody looks."""
+        if not self.interactive:
+            yield _PlainLines(self.note)
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bars:
+            bar = bars.add_task("cache", total=None, rate="")
+
+            def show(state: CacheProgress) -> None:
+                bars.update(bar, completed=state.done, total=state.total, rate=rate_of(state))
+
+            yield show
+
+    def table(self, title: str, numbers: Mapping[str, Any]) -> None:
+        """Print errors of every planner, at most 80 columns wide."""
+        table = Table(title=title, title_justify="left", pad_edge=False)
+        table.add_column("planner")
+        for _, label in _COLUMNS:
+            table.add_column(label, justify="right", width=7)
+        for planner, metrics in numbers["metrics"].items():
+            table.add_row(_LABELS.get(planner, planner), *(_cell(metrics.get(name)) for name, _ in _COLUMNS))
+        self.out.print(table)
+
+    def files(self, files: Mapping[str, Path]) -> None:
+        """Print what was written."""
+        width = max((len(name) for name in files), default=0)
+        for name, path in files.items():
+            self.say(f"  {name:<{width}}  {_short(path)}")
+
+
+class _PlainLines:
+    """Progress as a few plain lines, for logs."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._told = 0
+
+    def __call__(self, state: CacheProgress) -> None:
+        tenth = 10 * state.done // max(state.total, 1)
+        if tenth > self._told:
+            self._told = tenth
+            self._note(f"cache: {state.done} of {state.total}, {rate_of(state)}")
+
+
+def rate_of(state: CacheProgress) -> str:
+    """Return rate, bytes and failures as text."""
+    rate = state.done / state.seconds if state.seconds > 0 else 0.0
+    failed = f", {state.failed} failed" if state.failed else ""
+    return f"{rate:.1f}/s, {size_of(state.bytes)}{failed}"
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes in the largest unit that leaves a number above one."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < _KIB:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _KIB
+    return f"{count:.1f} TiB"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _short(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)

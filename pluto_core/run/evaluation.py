@@ -1,0 +1,121 @@
+"""From plans to numbers: errors by model and by scenario type, with the baselines beside them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.arrays import ArraySpec
+from pluto_core.jobs import Evaluated
+from pluto_core.pipeline import codec
+from pluto_core.plan import Plan, Truth, by_group, constant_acceleration, constant_velocity, displacement_errors, mean
+from pluto_core.protocols import ShardStore, ShardWriter
+from pluto_core.scene import ScenarioId
+
+Floats = npt.NDArray[np.float64]
+
+PREDICTION_SPEC: dict[str, ArraySpec] = {
+    "trajectories": ArraySpec(dims=("mode", "step", 3), dtype="float32", unit="m, m, rad", frame="ego"),
+    "probabilities": ArraySpec(dims=("mode",), dtype="float32"),
+}
+"""How a row of a plan is stored, in the codec of samples."""
+
+
+@attrs.define(eq=False)
+class Judged:
+    """The evaluation of one model on one part."""
+
+    ids: list[ScenarioId] = attrs.field(factory=list[ScenarioId])
+    plans: list[Plan] = attrs.field(factory=list[Plan])
+    errors: dict[str, list[Floats]] = attrs.field(factory=dict[str, list[Floats]])
+    """Errors by planner, then by name: `planner/ade_top1_m`."""
+    losses: list[tuple[int, Mapping[str, float]]] = attrs.field(factory=list[tuple[int, Mapping[str, float]]])
+
+    def add(self, batch: Evaluated, interval_s: float, *, baselines: bool) -> None:
+        """Take one batch."""
+        self.ids.extend(batch.ids)
+        self.plans.append(batch.plan)
+        self.losses.append((len(batch.ids), batch.losses))
+        self._judge("planner", batch.plan, batch.truth)
+        if not baselines:
+            return
+        steps = batch.truth.trajectory.shape[1]
+        self._judge("constant_velocity", constant_velocity(batch.speed_mps, steps, interval_s), batch.truth)
+        accelerated = constant_acceleration(batch.speed_mps, batch.acceleration_mps2, steps, interval_s)
+        self._judge("constant_acceleration", accelerated, batch.truth)
+
+    def _judge(self, planner: str, plan: Plan, truth: Truth) -> None:
+        for name, values in displacement_errors(plan, truth).items():
+            self.errors.setdefault(f"{planner}/{name}", []).append(values)
+
+    def of(self, planner: str) -> dict[str, Floats]:
+        """Return the errors of a planner, one row a scenario."""
+        prefix = f"{planner}/"
+        return {
+            name.removeprefix(prefix): np.concatenate(values) for name, values in self.errors.items() if name.startswith(prefix)
+        }
+
+    def planners(self) -> list[str]:
+        """Return the names of what was judged, the model first."""
+        return list(dict.fromkeys(name.partition("/")[0] for name in self.errors))
+
+    def mean_losses(self) -> dict[str, float]:
+        """Return the mean of every loss term over the scenarios."""
+        total = sum(rows for rows, _ in self.losses)
+        names = self.losses[0][1] if self.losses else {}
+        return {name: float(sum(rows * terms[name] for rows, terms in self.losses) / total) for name in names}
+
+
+def judge(batches: Iterable[Evaluated], interval_s: float, *, baselines: bool = True) -> Judged:
+    """Return the evaluation of a stream of batches."""
+    judged = Judged()
+    for batch in batches:
+        judged.add(batch, interval_s, baselines=baselines)
+    return judged
+
+
+def summary(judged: Judged, untrained: Judged | None, types: list[str]) -> dict[str, Any]:
+    """Return the numbers of an evaluation for `results.json`.
+
+    Args:
+        judged: What the trained model planned.
+        untrained: What the same model planned before training, if it was asked.
+        types: Scenario type of every row of `judged`.
+    """
+    metrics = {planner: mean(judged.of(planner)) for planner in judged.planners()}
+    if untrained is not None:
+        metrics["untrained"] = mean(untrained.of("planner"))
+    return {
+        "count": len(judged.ids),
+        "metrics": metrics,
+        "losses": judged.mean_losses(),
+        "by_type": by_group(judged.of("planner"), types),
+    }
+
+
+def write_predictions(judged: Judged, store: ShardStore, folder: Path, name: str) -> Path | None:
+    """Store every plan under its scenario key; None for a store without files."""
+    if not store.suffix:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}{store.suffix}"
+    path.unlink(missing_ok=True)
+    rows: dict[bytes, bytes] = {}
+    for identity, (plan, row) in zip(judged.ids, _rows(judged.plans), strict=True):
+        sample = {
+            "trajectories": plan.trajectories[row].astype(np.float32),
+            "probabilities": plan.probabilities[row].astype(np.float32),
+        }
+        rows[identity.key.encode()] = codec.encode(sample, PREDICTION_SPEC)
+    writer: ShardWriter = store.create(path)
+    for key in sorted(rows):
+        writer.put(key, rows[key])
+    writer.seal()
+    return path
+
+
+def _rows(plans: list[Plan]) -> Iterable[tuple[Plan, int]]:
+    return ((plan, row) for plan in plans for row in range(len(plan)))

@@ -1,0 +1,238 @@
+"""One experiment from its plan to its results."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pluto_core.errors import ExitCode, PlutoError
+from pluto_core.experiment import Experiment
+from pluto_core.jobs import StepResult, TrainingJob
+from pluto_core.moments import StepReport
+from pluto_core.protocols import Trainer
+from pluto_core.run import evaluation, folders
+from pluto_core.run.display import Display, size_of
+from pluto_core.run.drawing import Step
+from pluto_core.run.evaluation import Judged
+from pluto_core.run.workspace import Workspace
+
+_PART_OF = {"validate": "val", "test": "test"}
+_BEST = "checkpoint (best)"
+_LAST = "checkpoint (last)"
+
+
+def execute(
+    experiment: Experiment, *, only: Collection[str] = (), fresh: bool = False, yes: bool = False, progress: bool = True
+) -> int:
+    """Run the steps of an experiment and return the exit code.
+
+    Args:
+        experiment: A resolved and checked experiment.
+        only: Steps to do; none: all that are not done.
+        fresh: Start a new run whatever there is; with the step `cache`, wipe the cache first, after asking.
+        yes: Do not ask.
+        progress: Whether to show progress bars.
+
+    Raises:
+        PlutoError: A step cannot be done.
+        KeyboardInterrupt: The user stopped it; what is done is kept.
+    """
+    return _Execution(experiment, Display(progress=progress)).run(only, fresh=fresh, yes=yes)
+
+
+@attrs.define
+class _Execution:
+    experiment: Experiment
+    display: Display
+    files: dict[str, Path] = attrs.field(factory=dict[str, Path])
+
+    def run(self, only: Collection[str], *, fresh: bool, yes: bool) -> int:
+        steps = [step for step in self.experiment.steps if not only or step in only]
+        if fresh and "cache" in steps and not self._wipe_allowed(yes=yes):
+            return ExitCode.FAILED
+        workspace = Workspace(self.experiment, self.display.note)
+        run = folders.claim(self.experiment.output_dir, self.experiment.resolved, fresh=fresh, again=bool(only))
+        self.files["run"] = run.path / folders.RESOLVED
+        if run.continued:
+            done = ", ".join(step for step in steps if step in run.steps) or "no step"
+            self.display.note(f"run {run.path.name} goes on ({done} done before)")
+        began = time.monotonic()
+        try:
+            for step in steps:
+                if step in run.steps and not only:
+                    self._adopt(run.steps[step])
+                    continue
+                self._step(step, run, workspace)
+        except BaseException as error:
+            run.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        run.close("finished" if all(step in run.steps for step in self.experiment.steps) else "interrupted")
+        self._results(run, time.monotonic() - began)
+        return ExitCode.OK
+
+    def _wipe_allowed(self, *, yes: bool) -> bool:
+        workspace = Workspace(self.experiment, self.display.note)
+        path = workspace.cache_path
+        if not path.exists():
+            return True
+        if not yes:
+            self.display.err.print(f"--fresh will delete the cache {path}", markup=False)
+            if not sys.stdin.isatty():
+                message = f"--fresh deletes the cache {path}; say --yes to allow it"
+                raise PlutoError(message)
+            if input("delete it? [y/N] ").strip().lower() not in {"y", "yes"}:
+                self.display.note("nothing was deleted, nothing was run")
+                return False
+        workspace.wipe_cache()
+        return True
+
+    def _adopt(self, numbers: Mapping[str, Any]) -> None:
+        self.files |= {name: Path(path) for name, path in numbers.get("files", {}).items()}
+
+    def _step(self, name: str, run: folders.Run, workspace: Workspace) -> None:
+        hooks = self.experiment.catalogue.hooks
+        view = Step(
+            name=name, experiment=self.experiment, run_dir=run.path, workspace=workspace, say=self.display.note
+        )
+        hooks.pluto_before_step(step=view)
+        began = time.monotonic()
+        try:
+            result, judged = self._do(name, run, workspace)
+        except BaseException as error:
+            hooks.pluto_step_failed(step=view, error=error)
+            raise
+        seconds = time.monotonic() - began
+        report = StepReport(numbers=result.numbers, files=result.files, seconds=seconds)
+        files = dict(result.files)
+        for drawn in hooks.pluto_after_step(step=attrs.evolve(view, judged=judged), report=report):
+            files |= drawn or {}
+        self.files |= files
+        stored = {"seconds": round(seconds, 3), **result.numbers, "files": {key: str(path) for key, path in files.items()}}
+        run.done(name, stored)
+
+    def _do(self, name: str, run: folders.Run, workspace: Workspace) -> tuple[StepResult, Judged | None]:
+        if name == "cache":
+            return self._cache(workspace), None
+        if name == "train":
+            return self._train(run, workspace), None
+        return self._evaluate(name, run, workspace)
+
+    def _cache(self, workspace: Workspace) -> StepResult:
+        self.display.note(f"listing scenarios for the cache in {workspace.cache_path}")
+        listing = workspace.listing
+        with self.display.caching() as show:
+            report = workspace.cache(show)
+        parts = [f"{report.present} of {report.asked} scenarios were there"] if report.present else []
+        if report.done:
+            rate = report.done / max(report.seconds, 1e-9)
+            parts.append(f"{report.done} computed ({rate:.1f}/s, {size_of(report.bytes)})")
+        if report.present and not report.done:
+            parts.append("nothing recomputed")
+        failed = sum(report.failed.values())
+        if failed:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in report.failed.items())
+            parts.append(f"{failed} failed ({reasons}); see {workspace.cache_path / 'failures.jsonl'}")
+        self.display.say(f"cache: {'; '.join(parts) or 'nothing to do'}")
+        numbers = {
+            "listed": len(listing),
+            "present": report.present,
+            "computed": report.done,
+            "failed": dict(report.failed),
+            "bytes": report.bytes,
+            "funnel": [list(stage) for stage in workspace.funnel],
+        }
+        return StepResult(numbers=numbers, files={"cache": workspace.cache_path})
+
+    def _train(self, run: folders.Run, workspace: Workspace) -> StepResult:
+        if workspace.source_recipe is not None and workspace.incomplete():
+            self._cache(workspace)
+        parts = {"train": workspace.batches("train")}
+        if len(workspace.split.get("val", ())):
+            parts["val"] = workspace.batches("val")
+        self._say_parts(workspace)
+        trainer: Trainer = self.experiment.make("trainer", workspace.context(run_dir=run.path))
+        result = trainer.fit(self._job(run, workspace, parts))
+        self.display.say(f"train: {result.numbers.get('summary', 'done')}")
+        return result
+
+    def _say_parts(self, workspace: Workspace) -> None:
+        sizes = ", ".join(f"{part} {len(rows)}" for part, rows in workspace.split.items())
+        self.display.note(f"scenarios by part: {sizes}")
+
+    def _evaluate(self, name: str, run: folders.Run, workspace: Workspace) -> tuple[StepResult, Judged]:
+        part = _PART_OF[name]
+        job = self._job(run, workspace, {part: workspace.batches(part)})
+        trainer: Trainer = self.experiment.make("trainer", workspace.context(run_dir=run.path))
+        checkpoint = self._checkpoint(run)
+        interval_s = workspace.truth_interval_s
+        judged = evaluation.judge(trainer.evaluate(job, part, checkpoint), interval_s)
+        untrained = evaluation.judge(trainer.evaluate(job, part, None), interval_s, baselines=False)
+        numbers = evaluation.summary(judged, untrained, workspace.types_of(judged.ids))
+        numbers |= {"part": part, "checkpoint": str(checkpoint)}
+        path = evaluation.write_predictions(judged, workspace.store, run.path / "predictions", part)
+        self.display.table(f"{name}: {numbers['count']} scenarios of {part!r}", numbers)
+        return StepResult(numbers=numbers, files={f"predictions ({part})": path} if path else {}), judged
+
+    def _checkpoint(self, run: folders.Run) -> Path:
+        files = run.steps.get("train", {}).get("files", {})
+        for kind in (_BEST, _LAST):
+            path = Path(files.get(kind, ""))
+            if files.get(kind) and path.is_file():
+                return path
+        message = f"run {run.path} has no checkpoint to evaluate; do the step 'train' first"
+        raise PlutoError(message)
+
+    def _job(self, run: folders.Run, workspace: Workspace, parts: Mapping[str, Any]) -> TrainingJob:
+        experiment = self.experiment
+        context = workspace.context(run_dir=run.path, sample_spec=workspace.sample_spec)
+
+        def make(section: str) -> Callable[[], Any]:
+            return lambda: experiment.make(section, context)
+
+        def make_objective(model: Any) -> Any:
+            return experiment.make("objective", attrs.evolve(context, shared={"model": model}))
+
+        return TrainingJob(
+            run_dir=run.path,
+            seed=experiment.seed,
+            resolved=experiment.resolved,
+            make_model=make("model"),
+            make_objective=make_objective,
+            make_optimizer=make("optimizer"),
+            make_schedule=make("schedule"),
+            parts=parts,
+            loggers=experiment.make_all("loggers", context),
+            callbacks=experiment.make_all("callbacks", context),
+            interactive=self.display.interactive,
+        )
+
+    def _results(self, run: folders.Run, seconds: float) -> None:
+        path = run.path / "results.json"
+        results = {
+            "name": self.experiment.name,
+            "seed": self.experiment.seed,
+            "run": str(run.path),
+            "status": run.status,
+            "seconds": round(seconds, 3),
+            "versions": _versions(),
+            "steps": run.steps,
+        }
+        folders.write_json(path, results)
+        self.files["results"] = path
+        self.display.say(f"run {run.path.name} {'is complete' if run.status == 'finished' else 'has more steps to do'}:")
+        self.display.files(self.files)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("pluto-framework", "torch", "pytorch-lightning", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,213 @@
+"""What a run works on: source, listing, builders, cache, parts and their batches, each made when first asked for."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.arrays import SampleSpec, join
+from pluto_core.component import Context
+from pluto_core.errors import PlutoError
+from pluto_core.experiment import Experiment
+from pluto_core.listing import Listing
+from pluto_core.pipeline.caching import CacheReport, cache_scenarios
+from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint_of
+from pluto_core.pipeline.folder import CacheFolder
+from pluto_core.pipeline.loader import BatchLoader
+from pluto_core.pipeline.progress import Progress
+from pluto_core.pipeline.selection import Selected, filter_digest, select
+from pluto_core.places import cache_home
+from pluto_core.protocols import BatchSource, ScenarioSource, SceneBuilder, ShardStore
+from pluto_core.run.recipes import Builders, Recipe, recipe, tags
+from pluto_core.scene import ScenarioId
+
+PARTS = ("train", "val", "test")
+
+
+class Workspace:
+    """The data side of one experiment."""
+
+    def __init__(self, experiment: Experiment, note: Callable[[str], None]) -> None:
+        """Remember the experiment; nothing is opened yet."""
+        self.experiment = experiment
+        self.note = note
+        self.home = cache_home()
+        self.funnel: list[tuple[str, int]] = []
+
+    def context(self, **more: Any) -> Context:
+        """Return what factories learn about this run."""
+        return Context(seed=self.experiment.seed, cache_home=self.home, note=self.note, **more)
+
+    @cached_property
+    def source_recipe(self) -> Recipe | None:
+        """Return how workers make the source; None where the experiment has none, or trains from the cache alone."""
+        selected = self.experiment.selected("source")
+        if not selected or self.experiment.cache.only:
+            return None
+        return self._recipe("sources", selected[0])
+
+    @cached_property
+    def source(self) -> ScenarioSource | None:
+        """Return the source of this process."""
+        made: ScenarioSource | None = None
+        if self.source_recipe is not None:
+            made = self.experiment.make("source", self.context())
+        return made
+
+    @cached_property
+    def builders(self) -> Builders:
+        """Return the builders, features first."""
+        chosen = [("features", one) for one in self.experiment.selected("features")]
+        chosen += [("targets", one) for one in self.experiment.selected("targets")]
+        if not chosen:
+            message = "the experiment names no [[features]], and its model asks for none; add a builder"
+            raise PlutoError(message)
+        names = tags([one.use for _, one in chosen])
+        return Builders(tuple((tag, self._recipe(kind, one)) for tag, (kind, one) in zip(names, chosen, strict=True)))
+
+    @cached_property
+    def made_builders(self) -> list[tuple[str, SceneBuilder]]:
+        """Return the builders of this process, by tag."""
+        return self.builders()
+
+    @cached_property
+    def sample_spec(self) -> SampleSpec:
+        """Return the spec of a whole sample."""
+        return join((tag, builder.spec) for tag, builder in self.made_builders)
+
+    @property
+    def truth_interval_s(self) -> float:
+        """Return the time between two steps of the truth."""
+        for _, builder in self.made_builders:
+            if "truth/trajectory" in builder.spec:
+                return builder.window.interval_s
+        message = "evaluation needs the target 'ego_trajectory'; add [[targets]] with use = \"ego_trajectory\""
+        raise PlutoError(message)
+
+    @cached_property
+    def store(self) -> ShardStore:
+        """Return how shards are stored."""
+        store: ShardStore = self.experiment.make("cache", self.context())
+        return store
+
+    @property
+    def cache_path(self) -> Path:
+        """Return the cache folder."""
+        path = self.experiment.cache.path
+        return Path(path).expanduser() if path else self.experiment.output_dir / "cache"
+
+    @cached_property
+    def folder(self) -> CacheFolder:
+        """Return the cache folder, opened and known to fit this experiment."""
+        folder = CacheFolder(self.cache_path, self.store)
+        folder.open_or_create(self.fingerprint)
+        return folder
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Return what decides whether stored values are still right."""
+        configs = {tag: one.config for tag, one in self.builders.recipes}
+        return fingerprint_of(self.source.identity() if self.source else None, self.made_builders, configs)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Return the scenarios of the experiment's filter, from the cache where it holds that listing."""
+        identity = self.source.identity() if self.source else None
+        digest = filter_digest(self.experiment.filter, identity, self.experiment.seed)
+        stored = self.folder.load_listing(digest)
+        if stored is not None:
+            self.funnel = stored.funnel
+            return stored.listing
+        if self.source is None:
+            return self.folder.reader(self.builders.tags).listing
+        selected: Selected = select(self.source, self.experiment.filter, self.experiment.seed)
+        self.funnel = selected.funnel
+        self._explain(selected)
+        self.folder.save_listing(digest, selected.listing, selected.funnel)
+        return selected.listing
+
+    def _explain(self, selected: Selected) -> None:
+        for log, reason, detail in self.source.problems() if self.source else ():
+            self.note(f"log {log} left out: {reason.value}: {detail}")
+        if len(selected.listing) == 0:
+            stages = ", ".join(f"{stage} {count}" for stage, count in selected.funnel)
+            message = f"the filter takes no scenario ({stages}); loosen [filter]"
+            raise PlutoError(message)
+
+    def cache(self, progress: Callable[[Progress], None]) -> CacheReport:
+        """Compute and store what is missing."""
+        if self.source_recipe is None:
+            message = "the step 'cache' needs a [source], and cache.only must be false"
+            raise PlutoError(message)
+        return cache_scenarios(
+            make_source=self.source_recipe,
+            make_builders=self.builders,
+            listing=self.listing,
+            folder=self.folder,
+            worker=self.experiment.make("worker", self.context()),
+            max_failures=self.experiment.max_failures,
+            retry=self.experiment.cache.retry_failures,
+            profile=self.experiment.cache.profile,
+            progress=progress,
+        )
+
+    def incomplete(self) -> bool:
+        """Return whether the cache step has something to do."""
+        missing = self.folder.missing(self.listing, self.builders.tags)
+        return any(len(rows) for rows in missing.values())
+
+    def wipe_cache(self) -> None:
+        """Delete the cache folder, whatever it holds."""
+        shutil.rmtree(self.cache_path)
+
+    def types_of(self, ids: Sequence[ScenarioId]) -> list[str]:
+        """Return the scenario types of some stored scenarios."""
+        known = {one.key: self.stored.types.text(row) for row, one in enumerate(self.stored.ids())}
+        return [known[one.key] for one in ids]
+
+    @cached_property
+    def stored(self) -> Listing:
+        """Return the scenarios of the listing that the cache holds, in the order of their keys."""
+        reader = self.folder.reader(self.builders.tags)
+        held = set(reader.keys)
+        rows = [row for row, one in enumerate(self.listing.ids()) if one.key in held]
+        kept = self.listing.take(np.asarray(rows, np.int64))
+        order = np.argsort(np.asarray([one.key for one in kept.ids()]), kind="stable")
+        return kept.take(order)
+
+    @cached_property
+    def split(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Return rows of `stored` by part."""
+        parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(self.stored)
+        return parts
+
+    def batches(self, part: str) -> BatchSource:
+        """Return the batches of a part.
+
+        Raises:
+            PlutoError: The part is empty.
+        """
+        rows = self.split.get(part, np.zeros(0, np.int64))
+        if len(rows) == 0:
+            sizes = ", ".join(f"{name} {len(self.split.get(name, ()))}" for name in PARTS)
+            message = f"the part {part!r} is empty ({sizes}); change [splitter] or widen [filter]"
+            raise PlutoError(message)
+        augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
+        return BatchLoader(
+            self.folder.reader(self.builders.tags),
+            self.stored.take(rows),
+            spec=self.sample_spec,
+            augmentations=augmentations if part == "train" else (),
+            settings=self.experiment.loader,
+            part=part,
+            seed=self.experiment.seed,
+        )
+
+    def _recipe(self, kind: str, selection: Any) -> Recipe:
+        section_kind = {"features": "features", "targets": "targets", "sources": "sources"}[kind]
+        component = self.experiment.catalogue.component(section_kind, selection.use)
+        return recipe(component, selection.config, seed=self.experiment.seed, cache_home=self.home)
