@@ -1,0 +1,1 @@
+"""The way of the data: selection, cache folder, loader. Numpy only."""

@@ -1,0 +1,219 @@
+"""Which scenarios a filter takes: everything that follows extraction, on columns (order of application as in nuPlan v1.1).
+
+Two things differ from nuPlan v1.1 on purpose: where `shuffle` draws, every stage has a generator of its own, so that a draw
+depends on the seed, the stage and its candidates only; and a field that could have no effect is refused.
+"""
+
+import bisect
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.errors import PlutoError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.jobs import Identity
+from pluto_core.listing import Listing
+from pluto_core.pipeline.counting import Counts, count
+from pluto_core.pipeline.randomness import generator
+from pluto_core.protocols import ScenarioSource
+
+Rows = npt.NDArray[np.int64]
+
+UNKNOWN = "unknown"
+"""Type of frames without a tag; a limit drops these first."""
+OWN_FIELDS = frozenset({"num_scenarios_per_type", "limit_total_scenarios", "timestamp_threshold_s", "shuffle"})
+"""Fields that the core applies, whatever the source."""
+_COMPANIONS = {
+    "speed_noise_tolerance": ("ego_start_speed_threshold", "ego_stop_speed_threshold"),
+    "token_set_path": ("fraction_in_token_set_threshold",),
+    "fraction_in_token_set_threshold": ("token_set_path",),
+}
+_MOTION = ("ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_stop_speed_threshold")
+_COLUMN_STAGES = (_MOTION, ("fraction_in_token_set_threshold",), ("ego_route_radius",))
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Selected:
+    """What a filter took, and what each stage left."""
+
+    listing: Listing
+    stages: tuple[tuple[str, Counts], ...]
+    """Name of each stage that acted (`candidates` first) and the counts after it."""
+    missing_tokens: tuple[str, ...] = ()
+    """Tokens that `scenario_tokens` names and that are not among the candidates."""
+
+    @property
+    def funnel(self) -> list[tuple[str, int]]:
+        """Return each stage and the number of scenarios after it."""
+        return [(name, counts.total) for name, counts in self.stages]
+
+
+def select(source: ScenarioSource, wanted: ScenarioFilter, seed: int) -> Selected:
+    """Return the scenarios of `source` that `wanted` takes, sorted by token, or shuffled where it says so.
+
+    Raises:
+        PlutoError: The source cannot answer a field, or a field has a value that makes no sense.
+    """
+    check_filter(wanted, source.answers)
+    listing = source.list(wanted)
+    stages = [("candidates", count(listing))]
+    missing = missing_tokens(listing, wanted.scenario_tokens or ())
+    for name, stage in _counting_stages(wanted, seed):
+        listing = listing.take(stage(listing))
+        stages.append((name, count(listing)))
+    for names in _COLUMN_STAGES:
+        asked = [name for name in names if getattr(wanted, name) is not None]
+        if asked:
+            columns = source.columns(listing, asked, wanted) if len(listing) else {}
+            for name in asked if len(listing) else ():
+                kept = _satisfied(name, columns[name], wanted)
+                columns = {other: column[kept] for other, column in columns.items()}
+                listing = listing.take(kept)
+                stages.append((name, count(listing)))
+    listing = listing.take(_final_order(listing, shuffle=wanted.shuffle, seed=seed))
+    return Selected(listing=listing, stages=tuple(stages), missing_tokens=missing)
+
+
+def check_filter(wanted: ScenarioFilter, answers: Iterable[str]) -> None:
+    """Prove that a source that answers `answers` can satisfy a filter; touches no data.
+
+    Raises:
+        PlutoError: It cannot, naming the field.
+    """
+    known = frozenset(answers) | OWN_FIELDS
+    known |= {name for name, partners in _COMPANIONS.items() if known.intersection(partners)}
+    unanswered = sorted(wanted.asked() - known)
+    if unanswered:
+        fields = ", ".join(f"filter.{name}" for name in unanswered)
+        message = f"{fields}: this source cannot answer it; leave it out"
+        raise PlutoError(message)
+    for name, partners in _COMPANIONS.items():
+        if getattr(wanted, name) is not None and all(getattr(wanted, partner) is None for partner in partners):
+            message = (
+                f"filter.{name} has no effect without filter.{' or filter.'.join(partners)}; set that too, or leave it out"
+            )
+            raise PlutoError(message)
+    limit = wanted.limit_total_scenarios
+    if isinstance(limit, float) and not 0 < limit < 1:
+        problem = f"a share must lie between 0 and 1 (both excluded), not {limit}"
+        message = f"filter.limit_total_scenarios: {problem}; write an integer for a number"
+        raise PlutoError(message)
+
+
+def missing_tokens(listing: Listing, tokens: Iterable[str]) -> tuple[str, ...]:
+    """Return the `tokens` that no scenario of the listing has, in their order and once each."""
+    asked = tuple(dict.fromkeys(tokens))
+    if not asked:
+        return ()
+    found = frozenset(np.unique(listing.tokens).tolist())
+    return tuple(token for token in asked if token.encode() not in found)
+
+
+def filter_digest(wanted: ScenarioFilter, identity: Identity, seed: int = 0) -> str:
+    """Return 32 hex digits that name the listing which `select` gives: they depend on filter, source and data.
+
+    The content of the token set counts, not its path; the seed counts only where the filter shuffles.
+    """
+    fields: dict[str, Any] = attrs.asdict(wanted)
+    if wanted.token_set_path is not None:
+        fields["token_set_path"] = hashlib.blake2b(_read_bytes(wanted.token_set_path)).hexdigest()
+    document = {"filter": fields, "source": attrs.asdict(identity), "seed": seed if wanted.shuffle else None}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        return Path(path).expanduser().read_bytes()
+    except OSError as error:
+        message = f"filter.token_set_path: {path} cannot be read: {error.strerror}"
+        raise PlutoError(message) from None
+
+
+def _counting_stages(wanted: ScenarioFilter, seed: int) -> list[tuple[str, Callable[[Listing], Rows]]]:
+    draw_seed = seed if wanted.shuffle else None
+    stages: list[tuple[str, Callable[[Listing], Rows]]] = []
+    per_type, limit, gap_s = wanted.num_scenarios_per_type, wanted.limit_total_scenarios, wanted.timestamp_threshold_s
+    if per_type is not None:
+        stages.append(("num_scenarios_per_type", lambda listing: _at_most_per_type(listing, per_type, draw_seed)))
+    if limit is not None:
+        stages.append(("limit_total_scenarios", lambda listing: _at_most_in_total(listing, limit, draw_seed)))
+    if gap_s is not None:
+        stages.append(("timestamp_threshold_s", lambda listing: _apart_in_time(listing, gap_s)))
+    return stages
+
+
+def _by_type(listing: Listing) -> list[tuple[str, Rows]]:
+    codes = listing.types.codes
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    groups = np.split(order, starts[1:])
+    return [(listing.types.values[code], rows) for code, rows in zip(present.tolist(), groups, strict=False)]
+
+
+def _some(rows: Rows, wanted: int, draw_seed: int | None, stage: str) -> Rows:
+    """Return `wanted` of `rows` in their order: drawn where there is a seed, else every n-th from the first."""
+    if wanted >= len(rows):
+        return rows
+    if draw_seed is not None:
+        drawn = generator(draw_seed, "filter", stage).permutation(len(rows))[:wanted]
+        return rows[np.sort(drawn)]
+    step = max(len(rows) // wanted, 1) if wanted else 1
+    return rows[::step][:wanted]
+
+
+def _at_most_per_type(listing: Listing, wanted: int, draw_seed: int | None) -> Rows:
+    stage = "num_scenarios_per_type"
+    kept = [_some(rows, wanted, draw_seed, f"{stage}/{name}") for name, rows in _by_type(listing)]
+    return _ascending(kept)
+
+
+def _at_most_in_total(listing: Listing, limit: float, draw_seed: int | None) -> Rows:
+    total = len(listing)
+    wanted = math.ceil(limit * total) if isinstance(limit, float) else limit
+    everything = np.arange(total)
+    if wanted >= total:
+        return everything
+    code = listing.types.values.index(UNKNOWN) if UNKNOWN in listing.types.values else -1
+    unknown = listing.types.codes == code
+    unknowns, others = np.flatnonzero(unknown), np.flatnonzero(~unknown)
+    if total - wanted < len(unknowns):
+        fewer = _some(unknowns, len(unknowns) - (total - wanted), draw_seed, "limit_total_scenarios/unknown")
+        return _ascending([others, fewer])
+    by_token = others[np.argsort(listing.tokens[others], kind="stable")]
+    return _ascending([_some(by_token, wanted, draw_seed, "limit_total_scenarios")])
+
+
+def _apart_in_time(listing: Listing, gap_s: float) -> Rows:
+    kept: list[Rows] = []
+    for _, rows in _by_type(listing):
+        in_time = rows[np.argsort(listing.anchor_us[rows], kind="stable")]
+        times_s = (listing.anchor_us[in_time] * 1e-6).tolist()
+        places, place = [], 0
+        while place < len(times_s):
+            places.append(place)
+            place = bisect.bisect_left(times_s, times_s[place] + gap_s, lo=place + 1)
+        kept.append(in_time[places])
+    return _ascending(kept)
+
+
+def _ascending(parts: list[Rows]) -> Rows:
+    return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+
+
+def _satisfied(name: str, column: npt.NDArray[Any], wanted: ScenarioFilter) -> Rows:
+    if name == "ego_displacement_minimum_m":
+        return np.flatnonzero(column >= wanted.ego_displacement_minimum_m)
+    return np.flatnonzero(column)
+
+
+def _final_order(listing: Listing, *, shuffle: bool, seed: int) -> Rows:
+    order: Rows = np.argsort(listing.tokens, kind="stable")
+    return order[generator(seed, "filter", "shuffle").permutation(len(order))] if shuffle else order

@@ -1,0 +1,216 @@
+import json
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pluto_core.errors import PlutoError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.jobs import Identity
+from pluto_core.listing import Listing
+from pluto_core.pipeline.selection import check_filter, filter_digest, select
+from pluto_core.scene import ScenarioId
+
+IDENTITY = Identity(reader="rows/1", settings={}, dataset={"a.db": 1})
+
+
+class RowSource:
+    """A source whose candidates and columns are given."""
+
+    answers = frozenset({"scenario_tokens", "ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_route_radius"})
+
+    def __init__(self, rows, columns=None):
+        self.listing = Listing.of(rows)
+        self.given = columns or {}
+        self.asked = []
+
+    def list(self, _wanted):
+        """Return the given rows."""
+        return self.listing
+
+    def columns(self, listing, names, _wanted):
+        """Return the given columns."""
+        self.asked.append((tuple(names), len(listing)))
+        row_of = {token: row for row, token in enumerate(self.listing.tokens.tolist())}
+        rows = [row_of[token] for token in listing.tokens.tolist()]
+        return {name: np.asarray(self.given[name])[rows] for name in names}
+
+
+def rows_of(types, *, step_us=1_000_000, scatter=7):
+    """Return rows of one log whose token order differs from their order in time."""
+    count = len(types)
+    order = [(index * scatter) % count for index in range(count)] if count % scatter else list(range(count))
+    return [(ScenarioId("log", f"{order[index]:016x}", index * step_us), kind, "town") for index, kind in enumerate(types)]
+
+
+def tokens(selected):
+    return [token.decode() for token in selected.listing.tokens]
+
+
+def pick(items, number):
+    """Return `number` items, evenly spread, as nuPlan takes them."""
+    return items[:: max(len(items) // number, 1)][:number] if number else []
+
+
+def reduced(kinds, total, limit):
+    """Return `limit` of `total` scenarios by type: fewer untagged ones, or none and some of the others."""
+    if total - limit < len(kinds.get("unknown", [])):
+        return kinds | {"unknown": pick(kinds["unknown"], len(kinds["unknown"]) - (total - limit))}
+    flat = [row for kind, items in kinds.items() for row in items if kind != "unknown"]
+    kept = {}
+    for row in pick(sorted(flat, key=lambda row: row[0].token), limit):
+        kept.setdefault(row[1], []).append(row)
+    return kept
+
+
+def reference(rows, wanted):
+    """The filter as the specification words it: dictionaries of lists, one scenario after the other."""
+    kinds = {}
+    for row in rows:
+        kinds.setdefault(row[1], []).append(row)
+    if wanted.num_scenarios_per_type is not None:
+        kinds = {kind: pick(items, wanted.num_scenarios_per_type) for kind, items in kinds.items()}
+    total = sum(map(len, kinds.values()))
+    limit = wanted.limit_total_scenarios
+    if isinstance(limit, float):
+        limit = math.ceil(limit * total)
+    if limit is not None and limit < total:
+        kinds = reduced(kinds, total, limit)
+    if wanted.timestamp_threshold_s is not None:
+        for kind, items in kinds.items():
+            kept = []
+            for row in sorted(items, key=lambda row: row[0].start_us):
+                if not kept or row[0].start_us * 1e-6 >= kept[-1][0].start_us * 1e-6 + wanted.timestamp_threshold_s:
+                    kept.append(row)
+            kinds[kind] = kept
+    return sorted(row[0].token for items in kinds.values() for row in items)
+
+
+@given(
+    types=st.lists(st.sampled_from(["unknown", "turn", "stop", "lane"]), max_size=60),
+    per_type=st.none() | st.integers(1, 9),
+    limit=st.none() | st.integers(1, 60) | st.floats(0.01, 0.99),
+    gap_s=st.none() | st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]),
+)
+def test_counting_stages_follow_the_specification(types, per_type, limit, gap_s):
+    """Limits and thresholds on columns take what a plain walk through the specification takes."""
+    wanted = ScenarioFilter(num_scenarios_per_type=per_type, limit_total_scenarios=limit, timestamp_threshold_s=gap_s)
+    rows = rows_of(types)
+    assert tokens(select(RowSource(rows), wanted, seed=0)) == reference(rows, wanted)
+
+
+@given(
+    types=st.lists(st.sampled_from(["unknown", "turn", "stop"]), min_size=1, max_size=40),
+    limit=st.integers(1, 40),
+    seed=st.integers(0, 5),
+)
+def test_drawing_takes_as_many_as_spreading_and_never_one_twice(types, limit, seed):
+    """With shuffle the numbers by type of an untagged-only reduction stay, and no scenario is taken twice."""
+    rows = rows_of(types)
+    drawn = select(RowSource(rows), ScenarioFilter(limit_total_scenarios=limit, shuffle=True), seed)
+    spread = select(RowSource(rows), ScenarioFilter(limit_total_scenarios=limit), seed)
+    assert len(drawn.listing) == len(spread.listing)
+    assert max(Counter(tokens(drawn)).values(), default=0) <= 1
+    assert set(tokens(drawn)) <= {row[0].token for row in rows}
+
+
+def test_shuffle_depends_on_the_seed_alone():
+    """Two calls with one seed agree; another seed gives another order of the same scenarios."""
+    rows = rows_of(["turn"] * 50)
+    first, again, other = (tokens(select(RowSource(rows), ScenarioFilter(shuffle=True), seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert sorted(first) == sorted(other)
+
+
+def test_a_draw_of_one_type_does_not_depend_on_other_types():
+    """Adding scenarios of another type leaves the drawn ones of the first as they are."""
+    few, more = rows_of(["turn"] * 20), rows_of(["turn"] * 20 + ["stop"] * 11, scatter=1000)
+    few = more[:20]
+    wanted = ScenarioFilter(num_scenarios_per_type=5, shuffle=True)
+    turns = {row[0].token for row in few}
+    assert set(tokens(select(RowSource(few), wanted, 3))) == set(tokens(select(RowSource(more), wanted, 3))) & turns
+
+
+def test_columns_are_asked_of_survivors_and_satisfied():
+    """Motion columns are asked together, the route only of what is left; the funnel names each stage."""
+    rows = rows_of(["turn"] * 6)
+    columns = {
+        "ego_displacement_minimum_m": [0.0, 5.0, 5.1, np.nan, 9.0, 4.9],
+        "ego_start_speed_threshold": [True, True, True, True, False, True],
+        "ego_route_radius": [True, False, True, True, True, True],
+    }
+    source = RowSource(rows, columns)
+    wanted = ScenarioFilter(ego_displacement_minimum_m=5.0, ego_start_speed_threshold=1.0, ego_route_radius=20.0)
+    selected = select(source, wanted, 0)
+    assert tokens(selected) == [rows[2][0].token]
+    assert source.asked == [(("ego_displacement_minimum_m", "ego_start_speed_threshold"), 6), (("ego_route_radius",), 2)]
+    assert selected.funnel == [
+        ("candidates", 6),
+        ("ego_displacement_minimum_m", 3),
+        ("ego_start_speed_threshold", 2),
+        ("ego_route_radius", 1),
+    ]
+
+
+def test_counts_stand_beside_the_funnel():
+    """Every stage tells how many of each type are left."""
+    selected = select(RowSource(rows_of(["turn"] * 5 + ["stop"] * 2)), ScenarioFilter(num_scenarios_per_type=3), 0)
+    assert [counts.types for _, counts in selected.stages] == [{"turn": 5, "stop": 2}, {"turn": 3, "stop": 2}]
+
+
+def test_tokens_that_are_not_found_are_named():
+    """Tokens asked for that no candidate has are reported in their order, once."""
+    wanted = ScenarioFilter(scenario_tokens=("f" * 16, "0" * 16, "f" * 16, "nonsense"))
+    assert select(RowSource(rows_of(["turn"] * 3)), wanted, 0).missing_tokens == ("f" * 16, "nonsense")
+
+
+@pytest.mark.parametrize("limit", [1.0, 1.5])
+def test_a_share_of_one_or_more_is_refused(limit):
+    """A float limit outside (0, 1) is a mistake that is explained."""
+    with pytest.raises(PlutoError, match=r"filter\.limit_total_scenarios: a share must lie between 0 and 1"):
+        select(RowSource(rows_of(["turn"])), ScenarioFilter(limit_total_scenarios=limit), 0)
+
+
+def test_fields_that_the_source_cannot_answer_are_named():
+    """A field that neither the core nor the source knows is refused by name, before anything is listed."""
+    with pytest.raises(PlutoError, match=r"filter\.ego_stop_speed_threshold, filter\.map_names: this source cannot"):
+        check_filter(ScenarioFilter(ego_stop_speed_threshold=1.0, map_names=("town",)), RowSource.answers)
+
+
+def test_fields_without_effect_are_refused():
+    """Half of a pair of fields is a mistake, not silence."""
+    with pytest.raises(PlutoError, match=r"filter\.token_set_path has no effect without filter\.fraction"):
+        check_filter(ScenarioFilter(token_set_path="x.json"), {"token_set_path"})  # noqa: S106
+    check_filter(ScenarioFilter(ego_start_speed_threshold=1.0, speed_noise_tolerance=0.2), RowSource.answers)
+
+
+def test_an_empty_listing_goes_through_every_stage():
+    """No candidates: no columns are asked, nothing fails."""
+    wanted = ScenarioFilter(
+        num_scenarios_per_type=2, limit_total_scenarios=0.5, timestamp_threshold_s=1.0, ego_route_radius=3.0, shuffle=True
+    )
+    source = RowSource([])
+    assert len(select(source, wanted, 0).listing) == 0
+    assert source.asked == []
+
+
+def test_the_digest_names_what_is_selected(tmp_path):
+    """Filter, identity and token set change it; the seed only where the filter shuffles, the path never."""
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    for path in (one, two):
+        path.write_text(json.dumps(["00"]))
+    plain = ScenarioFilter()
+    digests = [
+        filter_digest(plain, IDENTITY),
+        filter_digest(ScenarioFilter(shuffle=True), IDENTITY, 1),
+        filter_digest(ScenarioFilter(shuffle=True), IDENTITY, 2),
+        filter_digest(plain, Identity(reader="rows/2", settings={}, dataset={"a.db": 1})),
+        filter_digest(ScenarioFilter(token_set_path=str(one)), IDENTITY),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert filter_digest(plain, IDENTITY, 1) == filter_digest(plain, IDENTITY, 2)
+    assert filter_digest(ScenarioFilter(token_set_path=str(two)), IDENTITY) == digests[-1]
