@@ -1,0 +1,217 @@
+"""The sample codec: exact round trips, and nothing but `DAMAGED_VALUE` for whatever it did not write."""
+
+import struct
+import tracemalloc
+import zlib
+
+import hypothesis.extra.numpy as hnp
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluto_core.arrays import ArrayClass, ArraySpec
+from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.pipeline import codec
+from pluto_core.pipeline.profiles import PROFILES
+
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint32", "float16", "float32", "float64"]
+PAIRS = st.sampled_from(DTYPES).flatmap(
+    lambda dtype: st.tuples(
+        hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=40)), st.sampled_from(ArrayClass)
+    )
+)
+SAMPLES = st.dictionaries(st.text(min_size=1, max_size=12), PAIRS, max_size=5)
+
+
+def parts(samples):
+    arrays = {key: array for key, (array, _) in samples.items()}
+    spec = {
+        key: ArraySpec(dims=array.shape, dtype=array.dtype.name, array_class=kind) for key, (array, kind) in samples.items()
+    }
+    return arrays, spec
+
+
+def plain(profile="default"):
+    smooth = np.add.outer(np.arange(60), np.arange(60)).astype(np.float32)
+    arrays = {"a/x": np.linspace(0, 1, 300), "a/ok": np.ones(7, bool), "map": smooth, "none": np.zeros((0, 3), np.float32)}
+    spec = {
+        "a/x": ArraySpec(dims=("n",), dtype="float64", at_rest="float32"),
+        "a/ok": ArraySpec(dims=(7,), dtype="bool"),
+        "map": ArraySpec(dims=(60, 60), dtype="float32", at_rest="float16", array_class=ArrayClass.RASTER),
+        "none": ArraySpec(dims=("m", 3), dtype="float32"),
+    }
+    return arrays, spec, codec.encode(arrays, spec, profile)
+
+
+def forged(entries, payload=b"", version=codec.VERSION):
+    header = entries if isinstance(entries, bytes) else msgpack.packb(entries)
+    rest = b"\xc4\x00" + struct.pack(">BI", 0xC6, len(payload)) + payload
+    checksum = zlib.crc32(rest)
+    return (
+        struct.pack(">BBHBIBIBI", 0x96, 0xCD, version, 0xCE, zlib.crc32(header, checksum), 0xCE, checksum, 0xC6, len(header))
+        + header
+        + rest
+    )
+
+
+def damaged(value, **options):
+    with pytest.raises(SampleError) as caught:
+        codec.decode(value, **options)
+    assert caught.value.reason is Reason.DAMAGED_VALUE
+    return caught.value.detail
+
+
+@settings(deadline=None, max_examples=60)
+@given(SAMPLES, st.sampled_from(sorted(PROFILES)))
+def test_round_trip(samples, profile):
+    """Whatever arrays a sample holds come back with equal bytes, shape and dtype, in every profile."""
+    arrays, spec = parts(samples)
+    found = codec.decode(codec.encode(arrays, spec, profile), verify=True)
+    assert found.keys() == arrays.keys()
+    for key, array in arrays.items():
+        assert (found[key].shape, found[key].dtype, found[key].tobytes()) == (array.shape, array.dtype, array.tobytes())
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_form(profile):
+    """A value is one msgpack document; raw arrays lie at multiples of 64 bytes, are views and cannot be written."""
+    arrays, spec, value = plain(profile)
+    version, _, _, header, _, payload = msgpack.unpackb(value)
+    assert version == codec.VERSION
+    assert value.endswith(payload)
+    assert (len(value) - len(payload)) % 64 == 0
+    assert all(entry[4] % 64 == 0 for entry in msgpack.unpackb(header))
+    found = codec.decode(value)
+    assert found["a/x"].dtype == np.float32
+    assert not any(array.flags.writeable for array in found.values())
+    np.testing.assert_array_equal(found["map"], arrays["map"].astype(np.float16))
+    reordered = dict(reversed(arrays.items()))
+    assert codec.encode(reordered, spec, profile) == value
+
+
+def test_names_leave_out_the_rest():
+    """Only the arrays asked for are returned."""
+    assert set(codec.decode(plain()[2], names={"map", "unknown"})) == {"map"}
+
+
+def test_any_layout_in_memory():
+    """Strided, Fortran-ordered and big-endian arrays are stored by value."""
+    base = np.arange(24, dtype=np.float32).reshape(4, 6)
+    arrays = {
+        "strided": base[:, ::2],
+        "fortran": np.asfortranarray(base),
+        "big": base.astype(">f4"),
+        "scalar": np.float32(3)[()].reshape(()),
+    }
+    spec = {key: ArraySpec(dims=array.shape, dtype="float32") for key, array in arrays.items()}
+    found = codec.decode(codec.encode(arrays, spec))
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(found[key], array)
+
+
+@pytest.mark.parametrize(
+    ("array", "at_rest"),
+    [(np.array([1e6]), "float16"), (np.array([1e300]), "float32"), (np.array([300]), "uint8"), (np.array([1, -1]), "uint32")],
+)
+def test_what_does_not_fit_at_rest_is_refused(array, at_rest):
+    """A number that the dtype at rest cannot hold is an error, not another number."""
+    with pytest.raises(SampleError) as caught:
+        codec.encode({"a": array}, {"a": ArraySpec(dims=array.shape, dtype=array.dtype.name, at_rest=at_rest)})
+    assert caught.value.reason is Reason.OUT_OF_RANGE
+
+
+def test_encode_refuses_what_it_does_not_know():
+    """An array without a spec and an unknown profile are named."""
+    with pytest.raises(SampleError, match="stranger"):
+        codec.encode({"stranger": np.zeros(1)}, {})
+    with pytest.raises(PlutoError, match="default"):
+        codec.encode({}, {}, "tiny")
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_every_truncation_is_noticed(profile):
+    """A value cut off anywhere, or with something after it, is damaged, even without comparing checksums."""
+    value = plain(profile)[2]
+    for length in [*range(0, len(value), 97), len(value) - 1]:
+        damaged(value[:length])
+    damaged(value + b"\0")
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_every_bit_flip_is_noticed(data):
+    """With `verify`, one flipped bit anywhere is damage; without it, never anything but an array of the right shape."""
+    arrays, _, value = plain(data.draw(st.sampled_from(sorted(PROFILES))))
+    place = data.draw(st.integers(0, len(value) * 8 - 1))
+    flipped = bytearray(value)
+    flipped[place // 8] ^= 1 << place % 8
+    damaged(bytes(flipped), verify=True)
+    try:
+        found = codec.decode(bytes(flipped))
+    except SampleError as error:
+        assert error.reason is Reason.DAMAGED_VALUE  # noqa: PT017 -- either outcome is right
+    else:
+        assert {key: array.shape for key, array in found.items()} == {key: array.shape for key, array in arrays.items()}
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.binary(max_size=300))
+def test_noise(noise):
+    """Any bytes are damaged, also behind a right checksum."""
+    damaged(noise)
+    if noise:
+        try:
+            codec.decode(forged(noise), verify=True)
+        except SampleError as error:
+            assert error.reason is Reason.DAMAGED_VALUE  # noqa: PT017
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5) | st.binary(max_size=5),
+    st.lists,
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.just("k"), st.sampled_from(["float32", "bool"]) | JSON, st.lists(st.integers(-3, 2**63)) | JSON, JSON, JSON, JSON
+        )
+    )
+)
+def test_hostile_headers(entries):
+    """A header that someone made up gives an array that lies within the value, or `DAMAGED_VALUE`."""
+    try:
+        found = codec.decode(forged(entries, bytes(64)), verify=True)
+    except SampleError as error:
+        assert error.reason is Reason.DAMAGED_VALUE  # noqa: PT017
+    else:
+        assert all(array.nbytes <= 64 for array in found.values())
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("shape", [[2**40], [2**20, 2**20], [2**62, 2**62, 0], [-1], [2**31, 512]])
+def test_a_terabyte_is_not_allocated(number, shape):
+    """A header that claims a terabyte, in any codec, is refused before memory is asked for."""
+    tracemalloc.start()
+    try:
+        damaged(forged([["a", "uint8", shape, number, 0, 64]], bytes(64)))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_inside_of_a_frame():
+    """A zstd frame that says another size than the header is refused without being unpacked."""
+    bomb = codec.pack(codec.Codec.ZSTD, bytes(1 << 24))
+    assert "instead of" in damaged(forged([["a", "uint8", [64], 2, 0, len(bomb)]], bomb))
+
+
+def test_nesting_and_versions():
+    """Deeply nested headers and values of another version are refused, the latter by number."""
+    damaged(forged(b"\x91" * 100_000))
+    assert "version 7" in damaged(forged([], version=7))
