@@ -1,1 +1,1 @@
-"""Plugin of pluto."""
+"""The trainer: PyTorch Lightning behind pluto's protocols, with optimizers, schedules, loggers and callbacks."""

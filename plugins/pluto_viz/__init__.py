@@ -1,1 +1,1 @@
-"""Plugin of pluto."""
+"""Pictures of scenarios: what was known, what happened, what was planned."""

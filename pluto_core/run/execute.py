@@ -96,9 +96,7 @@ class _Execution:
 
     def _step(self, name: str, run: folders.Run, workspace: Workspace) -> None:
         hooks = self.experiment.catalogue.hooks
-        view = Step(
-            name=name, experiment=self.experiment, run_dir=run.path, workspace=workspace, say=self.display.note
-        )
+        view = Step(name=name, experiment=self.experiment, run_dir=run.path, workspace=workspace, say=self.display.note)
         hooks.pluto_before_step(step=view)
         began = time.monotonic()
         try:

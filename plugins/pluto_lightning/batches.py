@@ -1,0 +1,73 @@
+"""Batches of the loader as tensors."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from pluto_core.jobs import SampleBatch
+from pluto_core.plan import Truth
+from pluto_core.protocols import BatchSource
+from pluto_core.samples import nested
+from pluto_core.scene import ScenarioId
+
+
+@attrs.frozen(eq=False)
+class TensorBatch:
+    """One batch as nested tensors that share the loader's memory; moved to another device they are copies."""
+
+    tensors: Mapping[str, Any]
+    """`tensors["agent"]["position"]`."""
+    ids: tuple[ScenarioId, ...]
+    rows: int
+    """Rows of the batch, variants included."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of scenarios."""
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "TensorBatch":
+        """Return the batch on a device."""
+        return attrs.evolve(self, tensors=_moved(self.tensors, device))
+
+
+def as_tensors(batch: SampleBatch) -> TensorBatch:
+    """Return a batch of the loader as tensors, without a copy; float64 origins stay float64."""
+    flat = {key: torch.from_numpy(np.asarray(array)) for key, array in batch.arrays.items()}
+    return TensorBatch(nested(flat), batch.ids, batch.size * len(batch.roles))
+
+
+def truth_of(batch: TensorBatch) -> Truth:
+    """Return what happened, copied out of the loader's memory."""
+    told = batch.tensors["truth"]
+    return Truth(
+        trajectory=told["trajectory"][: batch.size].cpu().double().numpy().copy(),
+        valid=told["valid"][: batch.size].cpu().numpy().copy(),
+    )
+
+
+class EpochBatches:
+    """The batches of a part as something that Lightning can iterate over, again and again."""
+
+    def __init__(self, source: BatchSource, epoch: Callable[[], int], *, rank: Callable[[], int], world: int) -> None:
+        """Ask for the epoch and the rank when an iteration starts, not before."""
+        self._source, self._epoch, self._rank, self._world = source, epoch, rank, world
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch on this rank."""
+        return self._source.count(world=self._world)
+
+    def __iter__(self) -> Iterator[TensorBatch]:
+        """Yield the batches of the epoch that is due."""
+        for batch in self._source.batches(self._epoch(), rank=self._rank(), world=self._world):
+            yield as_tensors(batch)
+
+
+def _moved(tree: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    return {
+        key: _moved(value, device) if isinstance(value, Mapping) else value.to(device, non_blocking=True)
+        for key, value in tree.items()
+    }

@@ -1,0 +1,81 @@
+"""Settings of the trainer and of what it steps and logs with."""
+
+from typing import Literal
+
+import attrs
+
+from pluto_core.component import setting
+
+
+@attrs.frozen(kw_only=True)
+class LightningConfig:
+    """How to train."""
+
+    epochs: int = setting(25, "Passes over the training scenarios.", minimum=1)
+    max_steps: int | None = setting(None, "Stop after so many optimizer steps, whatever `epochs` says.", minimum=1)
+    accelerator: Literal["auto", "cpu", "gpu"] = setting("auto", "Where to train; auto takes a GPU where there is one.")
+    devices: int | Literal["auto"] = setting(1, "How many devices to train on.")
+    precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = setting("32", "Arithmetic of the forward pass.")
+    gradient_clip: float | None = setting(5.0, "Largest norm of all gradients together.", above=0)
+    accumulate: int = setting(1, "Batches to a step of the optimizer.", minimum=1)
+    compile: bool = setting(default=False, help="Compile the network with torch.compile; pays off on long runs.")
+    validate_every: int = setting(1, "Epochs between two validations.", minimum=1)
+    save_top_k: int = setting(5, "How many of the best checkpoints to keep.", minimum=0)
+    monitor: str = setting("val/loss", "The value by which checkpoints are the best.")
+    monitor_mode: Literal["min", "max"] = setting("min", "Whether small or large values of `monitor` are good.")
+    log_every: int = setting(50, "Steps between two points of a curve.", minimum=1)
+
+
+@attrs.frozen(kw_only=True)
+class AdamWConfig:
+    """AdamW in two groups: weights of linear layers, convolutions and attention decay; biases, norms and embeddings do not."""
+
+    lr: float = setting(1e-3, "Learning rate at its peak.", above=0)
+    weight_decay: float = setting(1e-4, "Decay of the first group.", minimum=0)
+    betas: tuple[float, float] = setting((0.9, 0.999), "Decay rates of both moments.")
+    eps: float = setting(1e-8, "Added to the denominator.", above=0)
+
+
+@attrs.frozen(kw_only=True)
+class WarmupCosineConfig:
+    """Linear warm-up, then half a cosine down to `lr_min`."""
+
+    warmup_epochs: int = setting(3, "Epochs of the warm-up.", minimum=0)
+    lr_min: float = setting(1e-6, "Learning rate that the cosine aims at.", minimum=0)
+    interval: Literal["epoch", "step"] = setting("epoch", "Whether the rate changes after every epoch or after every step.")
+
+
+@attrs.frozen(kw_only=True)
+class ConstantConfig:
+    """The learning rate stays as it is."""
+
+
+@attrs.frozen(kw_only=True)
+class TensorBoardConfig:
+    """Curves for TensorBoard."""
+
+    folder: str = setting("tensorboard", "Folder inside the run's.")
+
+
+@attrs.frozen(kw_only=True)
+class CsvConfig:
+    """Curves as one CSV file."""
+
+    folder: str = setting("curves", "Folder inside the run's.")
+
+
+@attrs.frozen(kw_only=True)
+class EarlyStoppingConfig:
+    """Stop when a value no longer gets better."""
+
+    monitor: str = setting("val/loss", "The value to watch.")
+    patience: int = setting(5, "Validations without a better value before training stops.", minimum=1)
+    mode: Literal["min", "max"] = setting("min", "Whether small or large values are good.")
+
+
+@attrs.frozen(kw_only=True)
+class ConstantVelocityConfig:
+    """Keep heading and speed."""
+
+    horizon_s: float = setting(8.0, "How far to plan, seconds.", above=0)
+    interval_s: float = setting(0.1, "Time between two poses, seconds.", above=0)

@@ -1,0 +1,52 @@
+"""The model `pluto`: the network, and its outputs as a plan."""
+
+import attrs
+import torch
+from torch import Tensor
+
+from pluto_core.component import Context
+from pluto_core.plan import Plan
+from pluto_planner.config import PlutoModelConfig
+from pluto_planner.network.batch import Batch, Outputs
+from pluto_planner.network.planner import PlutoNetwork
+
+_NO_LINE = -1e5
+"""Logits of padded reference lines lie below this."""
+
+
+class PlutoModel(PlutoNetwork):
+    """The PLUTO network as a planner."""
+
+    def plan(self, outputs: Outputs, batch: Batch) -> Plan:
+        """Return every mode of every reference line; without a line the reference-free trajectory, else standing still.
+
+        Args:
+            outputs: Of the network in evaluation mode.
+            batch: What they were computed from.
+        """
+        del batch
+        candidates, logits = outputs["candidate_trajectories"].float(), outputs["probability"].float()
+        rows, steps = len(logits), candidates.shape[-2]
+        fallback = outputs.get("output_ref_free_trajectory")
+        spare = candidates.new_zeros((rows, steps, 3)) if fallback is None else fallback.float()
+        flat = logits.reshape(rows, -1)
+        has_line = (flat > _NO_LINE).any(dim=1) if flat.shape[1] else torch.zeros(rows, dtype=torch.bool, device=flat.device)
+        probabilities = torch.cat([_softmax(flat, has_line), (~has_line)[:, None].float()], dim=1)
+        trajectories = torch.cat([candidates.reshape(rows, -1, steps, 3), spare[:, None]], dim=1)
+        return Plan(trajectories=trajectories.cpu().numpy(), probabilities=probabilities.cpu().numpy())
+
+
+def _softmax(logits: Tensor, has_line: Tensor) -> Tensor:
+    """Return probabilities of the modes; rows without a line get zeros."""
+    if logits.shape[1] == 0:
+        return logits
+    known = logits > _NO_LINE
+    shares = torch.softmax(logits, dim=1) * known
+    return shares * has_line[:, None]
+
+
+def make(config: PlutoModelConfig, _context: Context) -> PlutoModel:
+    """Return the network with fresh weights."""
+    settings = attrs.asdict(config)
+    del settings["interval_s"]
+    return PlutoModel(**settings)
