@@ -1,0 +1,131 @@
+"""Shards as folders with one file a value: for looking at, and for object stores that want whole files."""
+
+import hashlib
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from pluto_basics.config import FilesConfig
+from pluto_core import PlutoError
+from pluto_core.component import Context
+
+_LENGTH = struct.Struct("<I")
+_MARK = "shard"
+_ENDING = ".value"
+
+
+def make(_config: FilesConfig, _context: Context) -> "FileShards":
+    """Return the store of an experiment."""
+    return FileShards()
+
+
+@attrs.frozen
+class FileShards:
+    """The shard store `files`."""
+
+    shared: bool = attrs.field(default=True, init=False)
+    suffix: str = attrs.field(default=".files", init=False)
+
+    def create(self, path: Path) -> "FilesWriter":
+        """Return a writer of a new folder.
+
+        Raises:
+            FileExistsError: There is something at `path`.
+        """
+        path.mkdir()
+        (path / _MARK).touch()
+        return FilesWriter(path)
+
+    def open(self, path: Path) -> "FilesReader":
+        """Return a reader of a folder.
+
+        Raises:
+            PlutoError: It is missing or no such folder.
+        """
+        if not (path / _MARK).is_file():
+            message = f"{path} is no shard of the store 'files'"
+            raise PlutoError(message)
+        return FilesReader(path)
+
+
+def _file_of(folder: Path, key: bytes) -> Path:
+    return folder / (hashlib.blake2b(key, digest_size=16).hexdigest() + _ENDING)
+
+
+class FilesWriter:
+    """One folder being filled. A file is written beside its place and then renamed, so that it is whole or absent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Path = path
+        self._sealed = False
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Store a value.
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
+        if self._sealed:
+            message = f"{self._path} is sealed"
+            raise ValueError(message)
+        place = _file_of(self._path, key)
+        beside = place.with_suffix(".new")
+        try:
+            with beside.open("wb") as file:
+                file.writelines((_LENGTH.pack(len(key)), key, value))
+            beside.replace(place)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def seal(self) -> None:
+        """Bring everything to the disk; one sync for the file system costs less than one for each file."""
+        self._sealed = True
+        os.sync()
+
+
+class FilesReader:
+    """One folder being read; holds no file open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def keys(self) -> list[bytes]:
+        """Return all keys, ascending; opens every file."""
+        found = []
+        for place in self._path.glob("*" + _ENDING):
+            with place.open("rb") as file:
+                found.append(_read_key(file, place))
+        return sorted(found)
+
+    def get(self, key: bytes) -> bytes:
+        """Return a value."""
+        place = _file_of(self._path, key)
+        try:
+            with place.open("rb") as file:
+                if _read_key(file, place) != key:
+                    raise KeyError(key)
+                return file.read()
+        except FileNotFoundError:
+            raise KeyError(key) from None
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return values in the order of `keys`."""
+        return [self.get(key) for key in keys]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _read_key(file: BinaryIO, place: Path) -> bytes:
+    head = file.read(_LENGTH.size)
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else -1
+    key = file.read(length) if 0 <= length <= os.fstat(file.fileno()).st_size else b""
+    if len(key) != length:
+        message = f"{place} is damaged; run `pluto cache verify`"
+        raise PlutoError(message)
+    return key

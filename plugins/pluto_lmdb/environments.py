@@ -1,0 +1,104 @@
+"""The LMDB environments of this process: each file is open once, the least used are closed, a fork starts with none.
+
+py-lmdb refuses to open a file twice in one process, and a forked child inherits that guard, so the child closes what it
+inherited. An environment that a thread is using is never closed.
+"""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from pluto_core import PlutoError
+from pluto_lmdb.config import LmdbConfig
+
+
+class _Open:
+    """One open file and how many threads use it."""
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self.environment = environment
+        self.users = 0
+
+
+class _Registry:
+    """Open files by path, the least recently used first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open: OrderedDict[str, _Open] = OrderedDict()
+
+    def take(self, path: Path, config: LmdbConfig) -> _Open:
+        with self.lock:
+            name = os.path.realpath(path)
+            if name not in self.open:
+                self._close_idle(config.open_shards - 1)
+                self.open[name] = _Open(_opened(path, config))
+            self.open.move_to_end(name)
+            self.open[name].users += 1
+            return self.open[name]
+
+    def give_back(self, entry: _Open) -> None:
+        with self.lock:
+            entry.users -= 1
+
+    def close(self, path: Path) -> None:
+        with self.lock:
+            name = os.path.realpath(path)
+            if name in self.open and not self.open[name].users:
+                self.open.pop(name).environment.close()
+
+    def _close_idle(self, kept: int) -> None:
+        for name in [name for name, entry in self.open.items() if not entry.users][: max(0, len(self.open) - kept)]:
+            self.open.pop(name).environment.close()
+
+    def forget(self) -> None:
+        """Close what a forked child inherited; the parent's environments stay as they are."""
+        self.lock = threading.Lock()
+        for entry in self.open.values():
+            entry.environment.close()
+        self.open.clear()
+
+
+_registry = _Registry()
+os.register_at_fork(after_in_child=_registry.forget)
+
+
+@contextlib.contextmanager
+def lease(path: Path, config: LmdbConfig) -> Iterator[lmdb.Environment]:
+    """Give the environment of a file, which stays open for the time of the `with` block.
+
+    Raises:
+        PlutoError: The file is missing, no LMDB file, or cut off.
+    """
+    entry = _registry.take(path, config)
+    try:
+        yield entry.environment
+    finally:
+        _registry.give_back(entry)
+
+
+def release(path: Path) -> None:
+    """Close the environment of a file, unless it is in use."""
+    _registry.close(path)
+
+
+def _opened(path: Path, config: LmdbConfig) -> lmdb.Environment:
+    try:
+        environment = lmdb.open(
+            str(path), subdir=False, readonly=True, create=False, lock=False, readahead=config.readahead, max_dbs=0
+        )
+    except lmdb.Error as error:
+        message = f"{path} is no LMDB shard, or is damaged: {error}"
+        raise PlutoError(message) from None
+    held = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    size = path.stat().st_size
+    if size < held:
+        environment.close()
+        message = f"{path} is cut off: it has {size} bytes and should have {held}"
+        raise PlutoError(message)
+    return environment

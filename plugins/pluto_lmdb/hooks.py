@@ -1,0 +1,16 @@
+"""What the LMDB plugin offers."""
+
+from pluto_core import Component, hookimpl
+
+
+@hookimpl
+def pluto_register_caches() -> list[Component]:
+    """Return the shard store `lmdb`."""
+    return [
+        Component(
+            "lmdb",
+            factory="pluto_lmdb.shard:make",
+            config="pluto_lmdb.config:LmdbConfig",
+            summary="Memory-mapped shards of some thousand samples each; the default.",
+        )
+    ]
