@@ -1,0 +1,41 @@
+"""Settings of the nuPlan source and splitter."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from pluto_core.component import setting
+
+
+@attrs.frozen(kw_only=True)
+class NuPlanConfig:
+    """nuPlan v1.1 logs (SQLite) and maps (GeoPackage). Sensors and cameras are not read."""
+
+    data_root: str | tuple[str, ...] = setting(
+        help="Folder with .db files, or one that holds nuPlan's folders (nuplan-v1.1/splits/*, nuplan-v1.1/trainval, ...), or "
+        "one file, or a list of such."
+    )
+    split: str | None = setting(
+        None, "Take only folders of this name; a pattern such as `train*`. Where unset, all that are found below `data_root`."
+    )
+    map_root: str | None = setting(None, "Folder of the maps; where unset, the folder `maps` in `data_root` or beside it.")
+    map_version: str = setting("nuplan-maps-v1.0", "Name of the maps' index file, without `.json`.")
+    sampling: Literal["rows", "time"] = setting(
+        "rows",
+        "How steps of a window become frames: `rows` counts rows as nuPlan does (a lost frame stretches the window), `time` "
+        "takes the frame at the step's time.",
+    )
+    subsample_ratio: float = setting(0.5, "Share of the frames that make a scenario's iterations.", above=0, maximum=1)
+    scenario_mapping: Mapping[str, tuple[float, ...]] = setting(
+        factory=dict,
+        help="Cut of scenarios by type, as [duration in seconds, offset of the start from the token in seconds]; a third "
+        "number is that type's subsample ratio. Types that are not given keep nuPlan's (15 s from 3 s before).",
+    )
+    vehicle: Literal["pacifica"] = setting("pacifica", "Shape of the ego vehicle; nuPlan drove one kind only.")
+    logs_in_memory: int = setting(2, "Logs whose boxes are kept in memory, per process.", minimum=1)
+
+
+@attrs.frozen(kw_only=True)
+class NuPlanLogsConfig:
+    """Nothing to set: the lists are nuPlan's own."""

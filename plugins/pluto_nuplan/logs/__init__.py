@@ -1,0 +1,1 @@
+"""nuPlan logs: one SQLite file a log, read as columns."""

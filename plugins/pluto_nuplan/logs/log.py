@@ -1,0 +1,92 @@
+"""One log: what has been read of it so far, and how much to read next."""
+
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from pluto_core.scene import Ints
+from pluto_nuplan.logs import tables
+from pluto_nuplan.logs.columns import Boxes, Frames, LogLights, LogScenes, LogTracks, Tags
+from pluto_nuplan.logs.database import Words, opened
+
+_WINDOW_ROW_COST = 1.3
+"""Reading a frame by index, relative to reading it with all others (measured: 0.8 against 0.62 us a box)."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Index:
+    """What listing and motion need of a log; small (about 100 bytes a frame)."""
+
+    map_name: str
+    scenes: LogScenes
+    scene_tokens: Words
+    frames: Frames
+    tags: Tags
+
+
+def read_index(path: Path) -> Index:
+    """Return the index of a log.
+
+    Raises:
+        SampleError: `UNREADABLE_LOG`: the file is damaged, or lacks what every log has.
+    """
+    with opened(path) as database:
+        map_name = tables.read_map_name(database)
+        scenes, scene_tokens = tables.read_scenes(database)
+        frames = tables.read_frames(database, scene_tokens)
+        return Index(
+            map_name=map_name,
+            scenes=scenes,
+            scene_tokens=scene_tokens,
+            frames=frames,
+            tags=tables.read_tags(database, frames),
+        )
+
+
+class Log:
+    """A log whose boxes and lights are read when they are asked for, and kept.
+
+    With an index in the file, single windows are read by themselves until that has cost as much as reading all; then all is
+    read. Without one, a window costs as much as everything, so everything is read.
+    """
+
+    def __init__(self, path: Path, index: Index) -> None:
+        """Keep where the log is; nothing is read yet."""
+        self.path = path
+        self.index = index
+        self._boxes: Boxes | None = None
+        self._lights: LogLights | None = None
+        self._frames_read = 0
+
+    @cached_property
+    def tracks(self) -> LogTracks:
+        """Return what was tracked."""
+        with opened(self.path) as database:
+            return tables.read_tracks(database)
+
+    @cached_property
+    def _has_indices(self) -> bool:
+        with opened(self.path) as database:
+            return all(database.indexed(table, "lidar_pc_token") for table in ("lidar_box", "traffic_light_status"))
+
+    def rows(self, frames: Ints) -> tuple[Boxes, LogLights]:
+        """Return boxes and lights that cover `frames` (ascending, different) and maybe others.
+
+        Raises:
+            SampleError: `UNREADABLE_LOG`.
+        """
+        if self._boxes is None or self._lights is None or not self._boxes.spans.covers(frames):
+            self._boxes, self._lights = self._read(frames)
+        return self._boxes, self._lights
+
+    def _read(self, frames: Ints) -> tuple[Boxes, LogLights]:
+        total = len(self.index.frames)
+        self._frames_read += len(frames)
+        few = _WINDOW_ROW_COST * self._frames_read < total and self._has_indices
+        wanted = np.asarray(frames, np.int64) if few else None
+        tracks = self.tracks
+        with opened(self.path) as database:
+            boxes = tables.read_boxes(database, self.index.frames, tracks, wanted)
+            return boxes, tables.read_lights(database, self.index.frames, wanted)

@@ -1,0 +1,213 @@
+"""The source `nuplan`: nuPlan's logs and maps as scenarios."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.component import Context
+from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.jobs import Identity
+from pluto_core.listing import Listing
+from pluto_core.scene import PACIFICA, ScenarioId, Scene, Window
+from pluto_nuplan.config import NuPlanConfig
+from pluto_nuplan.logs import answers, listing, scenes
+from pluto_nuplan.logs.database import NO_TOKEN, token_words
+from pluto_nuplan.logs.extraction import ScenarioMapping
+from pluto_nuplan.logs.files import find_logs, find_map_root
+from pluto_nuplan.logs.log import Index, Log, read_index
+from pluto_nuplan.maps import find_map, open_map
+
+READER = "nuplan/1"
+_INDEXED_FRAMES = 500_000
+"""Frames whose index is kept, over all logs (about 60 MB)."""
+
+
+class NuPlanSource:
+    """Scenarios of nuPlan logs. Pickled, it takes along where the logs are and nothing that was read."""
+
+    answers = frozenset(
+        {"log_names", "scenario_types", "scenario_tokens", "map_names", "remove_invalid_goals", "expand_scenarios"}
+    ) | frozenset(answers.NAMES)
+
+    def __init__(self, config: NuPlanConfig, *, cache_home: Path | None = None) -> None:
+        """Find logs and maps; nothing of them is read yet.
+
+        Raises:
+            PlutoError: A folder is missing or holds nothing, or the settings contradict each other.
+        """
+        self._config = config
+        self._cache_home = cache_home
+        self._mapping = ScenarioMapping.of(config.subsample_ratio, config.scenario_mapping)
+        self._paths = find_logs(config.data_root, config.split)
+        self._map_root = find_map_root(config.map_root, config.data_root, config.map_version)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._indices: OrderedDict[str, Index | SampleError] = OrderedDict()
+        self._logs: OrderedDict[str, Log] = OrderedDict()
+        self._indexed_frames = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return settings and paths."""
+        kept = ("_config", "_cache_home", "_mapping", "_paths", "_map_root")
+        return {name: self.__dict__[name] for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take settings and paths; files are opened anew."""
+        self.__dict__.update(state)
+        self._forget()
+
+    def list(self, wanted: ScenarioFilter) -> Listing:
+        """Return the candidates, by log and then by time.
+
+        Raises:
+            PlutoError: No log could be read, or none of the scenarios' maps is there.
+        """
+        mapping = None if wanted.expand_scenarios else self._mapping
+        tokens = None if wanted.scenario_tokens is None else np.unique(token_words(wanted.scenario_tokens))
+        if tokens is not None:
+            tokens = tokens[tokens != NO_TOKEN]
+        names = [name for name in self._paths if wanted.log_names is None or name in set(wanted.log_names)]
+        parts, refused = [], []
+        for name in names:
+            try:
+                parts.append(listing.scenarios(name, self._index(name), wanted, tokens, mapping))
+            except SampleError as error:
+                refused.append(error)
+        if refused and not parts:
+            more = f" (and {len(refused) - 1} more logs)" if len(refused) > 1 else ""
+            raise PlutoError(f"source.data_root: no log can be read: {self._paths[names[0]]}: {refused[0].detail}{more}")
+        found = Listing.concatenated(parts)
+        self._require_maps(found)
+        return found
+
+    def _require_maps(self, found: Listing) -> None:
+        missing = []
+        for name in found.maps.values:
+            try:
+                find_map(self._map_root, name, map_version=self._config.map_version)
+            except SampleError as error:
+                missing.append(error)
+        if missing and len(missing) == len(found.maps.values):
+            raise PlutoError(f"source.map_root: {missing[0].detail}")
+
+    def columns(self, listing: Listing, names: Sequence[str], wanted: ScenarioFilter) -> Mapping[str, npt.NDArray[Any]]:
+        """Return one column of answers for each filter field in `names`.
+
+        Raises:
+            PlutoError: A field contradicts another one of the filter, or its file cannot be read.
+        """
+        question = answers.Question.of(names, wanted, None if wanted.expand_scenarios else self._mapping, PACIFICA)
+        columns = {name: np.zeros(len(listing), answers.dtype(name)) for name in names}
+        for code, log in enumerate(listing.logs.values):
+            rows = np.flatnonzero(listing.logs.codes == code)
+            if len(rows):
+                index = self._index(log)
+                view = self._map(index.map_name) if question.needs_map else None
+                for name, column in question.ask(index, listing.take(rows), view).items():
+                    columns[name][rows] = column
+        return columns
+
+    def load(self, scenario: ScenarioId, window: Window) -> Scene:
+        """Return one scene.
+
+        Raises:
+            SampleError: The scenario cannot be read; with its reason.
+        """
+        log = self._log(scenario.log)
+        return self._assemble(log, scenes.locate(log.index, scenario, window, self._config.sampling), window)
+
+    def load_many(self, scenarios: Sequence[ScenarioId], window: Window) -> Iterator[Scene | SampleError]:
+        """Yield the scenes of scenarios of one log, in order; in place of one that cannot be read, its error."""
+        spans: list[scenes.Span | SampleError] = []
+        for scenario in scenarios:
+            try:
+                spans.append(scenes.locate(self._log(scenario.log).index, scenario, window, self._config.sampling))
+            except SampleError as error:
+                spans.append(error)
+        located = [span for span in spans if isinstance(span, scenes.Span)]
+        if located:
+            frames = np.unique(np.concatenate([span.recorded for span in located]))
+            try:
+                self._log(located[0].id.log).rows(frames)
+            except SampleError as error:
+                spans = [error if isinstance(span, scenes.Span) else span for span in spans]
+        for span in spans:
+            yield span if isinstance(span, SampleError) else self._scene_or_error(span, window)
+
+    def _scene_or_error(self, span: scenes.Span, window: Window) -> Scene | SampleError:
+        try:
+            return self._assemble(self._log(span.id.log), span, window)
+        except SampleError as error:
+            return error
+
+    def _assemble(self, log: Log, span: scenes.Span, window: Window) -> Scene:
+        return scenes.assemble(log, span, window, self._map(log.index.map_name), PACIFICA)
+
+    def identity(self) -> Identity:
+        """Return what the source is: its reader, what of the settings changes scenes, sizes of logs and maps."""
+        logs = {name: path.stat().st_size for name, path in self._paths.items()}
+        maps = {
+            str(path.relative_to(self._map_root)): path.stat().st_size for path in sorted(self._map_root.glob("*/*/map.gpkg"))
+        }
+        settings = {name: getattr(self._config, name) for name in ("sampling", "map_version", "vehicle")}
+        return Identity(reader=READER, settings=settings, dataset=logs | maps)
+
+    def problems(self) -> Sequence[tuple[str, Reason, str]]:
+        """Return (log, reason, detail) of every log that was refused so far."""
+        refused = [(log, found) for log, found in self._indices.items() if isinstance(found, SampleError)]
+        return [(log, error.reason, error.detail) for log, error in refused]
+
+    def _map(self, name: str) -> Any:
+        return open_map(self._map_root, name, map_version=self._config.map_version, cache_home=self._cache_home)
+
+    def _index(self, log: str) -> Index:
+        """Return the index of a log, from memory if it was read lately.
+
+        Raises:
+            SampleError: The log is not there or cannot be read.
+        """
+        found = self._indices.get(log)
+        if found is None:
+            found = self._read_index(log)
+            self._indices[log] = found
+            self._indexed_frames += 0 if isinstance(found, SampleError) else len(found.frames)
+            self._forget_oldest()
+        if isinstance(found, SampleError):
+            raise found
+        self._indices.move_to_end(log)
+        return found
+
+    def _read_index(self, log: str) -> Index | SampleError:
+        if log not in self._paths:
+            return SampleError(Reason.UNREADABLE_LOG, f"there is no log {log} in source.data_root")
+        try:
+            return read_index(self._paths[log])
+        except SampleError as error:
+            return error
+
+    def _forget_oldest(self) -> None:
+        readable = [name for name, found in self._indices.items() if not isinstance(found, SampleError)]
+        for name in readable[:-1]:
+            if self._indexed_frames <= _INDEXED_FRAMES:
+                break
+            gone = self._indices.pop(name)
+            self._indexed_frames -= 0 if isinstance(gone, SampleError) else len(gone.frames)
+
+    def _log(self, name: str) -> Log:
+        if name not in self._logs:
+            self._logs[name] = Log(self._paths.get(name, Path(name)), self._index(name))
+        self._logs.move_to_end(name)
+        while len(self._logs) > self._config.logs_in_memory:
+            self._logs.popitem(last=False)
+        return self._logs[name]
+
+
+def make(config: NuPlanConfig, context: Context) -> NuPlanSource:
+    """Return the source that `[source] use = "nuplan"` asks for."""
+    return NuPlanSource(config, cache_home=context.cache_home)
