@@ -1,8 +1,11 @@
 """Vector geometry of lines and polygons in CSR form, in numpy alone.
 
-Lines are `points` (V, 2) cut by `offsets` (n + 1,). All lengths are metres, all headings radians in (-pi, pi].
+Lines are `points` (V, 2) cut by `offsets` (n + 1,). All lengths are metres, all headings radians in (-pi, pi]. Predicates
+are exact: where rounding could turn a sign, `turns` computes it in rational arithmetic.
 """
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +14,16 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 
 if TYPE_CHECKING:
-    from pluto_core.maps import Polygons, Polylines
+    from pluto_core.shapes import Polygons, Polylines
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+_SIGN_ERROR = 4 * np.finfo(np.float64).eps
+"""Above the bound of J. Shewchuk, "Adaptive precision floating-point arithmetic" (1997), section 4.1."""
+_HEADING_STEP_M = 0.5
+_PAIRS_AT_ONCE = 1 << 20
 
 
 def wrap(angle: Floats) -> Floats:
@@ -24,9 +32,16 @@ def wrap(angle: Floats) -> Floats:
 
 
 def rotation(angle: float) -> Floats:
-    """Return the (2, 2) matrix that turns row vectors of the global frame into a frame of heading `angle`: `w @ rotation(a)`."""
+    """Return the (2, 2) matrix `R` with which `w @ R` turns row vectors of the global frame into a frame of heading `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin], [sin, cos]])
+
+
+def offsets_of(counts: Sequence[int] | npt.NDArray[np.integer]) -> Ints:
+    """Return the (n + 1,) offsets of a CSR table whose rows have the given lengths."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
 
 
 def spans(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
@@ -34,7 +49,7 @@ def spans(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
     starts, counts = offsets[rows], offsets[rows + 1] - offsets[rows]
     owner = np.repeat(np.arange(len(rows)), counts)
     first = np.cumsum(counts) - counts
-    return np.arange(len(owner)) - first[owner] + starts[owner], owner
+    return np.arange(len(owner)) + np.repeat(starts - first, counts), owner
 
 
 def arc_lengths(points: Floats, offsets: Ints) -> Floats:
@@ -43,10 +58,12 @@ def arc_lengths(points: Floats, offsets: Ints) -> Floats:
         return np.zeros(0)
     steps = np.zeros(len(points))
     steps[1:] = np.hypot(*(points[1:] - points[:-1]).T)
+    starts = offsets[:-1][np.diff(offsets) > 0]
+    steps[starts] = 0.0
+    # The sum falls back to about 0 at every start, so that its rounding stays that of a single line.
+    steps[starts[1:]] = -np.add.reduceat(steps, starts)[:-1]
     total = np.cumsum(steps)
-    filled = np.diff(offsets) > 0
-    starts = np.repeat(total[offsets[:-1][filled]], np.diff(offsets)[filled])
-    return total - starts
+    return total - np.repeat(total[starts], np.diff(starts, append=len(points)))
 
 
 def vertex_headings(points: Floats, offsets: Ints) -> Floats:
@@ -63,14 +80,14 @@ def vertex_headings(points: Floats, offsets: Ints) -> Floats:
 
 
 def bounds(points: Floats, offsets: Ints) -> Floats:
-    """Return the (n, 4) boxes of lines: least x, least y, greatest x, greatest y; NaN-free, inverted where a line is empty."""
-    boxes = np.empty((len(offsets) - 1, 4))
-    boxes[:, :2], boxes[:, 2:] = np.inf, -np.inf
+    """Return the (n, 4) boxes of lines: least x, least y, greatest x, greatest y; inverted where a line is empty."""
+    boxes = np.empty((4, len(offsets) - 1))
+    boxes[:2], boxes[2:] = np.inf, -np.inf
     filled = np.flatnonzero(np.diff(offsets) > 0)
     if len(filled):
-        boxes[filled, :2] = np.minimum.reduceat(points, offsets[filled])
-        boxes[filled, 2:] = np.maximum.reduceat(points, offsets[filled])
-    return boxes
+        boxes[:2, filled] = np.minimum.reduceat(points, offsets[filled]).T
+        boxes[2:, filled] = np.maximum.reduceat(points, offsets[filled]).T
+    return boxes.T
 
 
 def resample(points: Floats, offsets: Ints, count: int) -> Floats:
@@ -83,35 +100,89 @@ def resample(points: Floats, offsets: Ints, count: int) -> Floats:
     if lines == 0:
         return np.zeros((0, count, 2))
     arc = arc_lengths(points, offsets)
-    filled = np.diff(offsets) > 1
-    lengths = np.where(filled, arc[np.maximum(offsets[1:] - 1, 0)], 0.0)
+    lengths = np.where(np.diff(offsets) > 1, arc[np.maximum(offsets[1:], 1) - 1], 0.0)
     if not (lengths > 0).all():
         message = f"line {int(np.argmin(lengths))} has no length and cannot be resampled"
         raise PlutoError(message)
-    # One long axis on which line i occupies [i, i + 1]: all lines are interpolated in a single call.
-    share = arc / np.repeat(lengths, np.diff(offsets))
-    axis = 2.0 * np.repeat(np.arange(lines), np.diff(offsets)) + share
-    wanted = (2.0 * np.arange(lines)[:, None] + np.linspace(0.0, 1.0, count)).ravel()
-    sampled = np.stack([np.interp(wanted, axis, points[:, i]) for i in range(2)], axis=-1)
-    return sampled.reshape(lines, count, 2)
+    # One long axis on which line i occupies [2i, 2i + 1] finds the segments of all lines in a single search.
+    row = np.repeat(np.arange(lines), np.diff(offsets))
+    share = np.linspace(0.0, 1.0, count)
+    wanted = (2.0 * np.arange(lines)[:, None] + share).ravel()
+    after = np.searchsorted(2.0 * row + arc / lengths[row], wanted, side="right")
+    owner = np.repeat(np.arange(lines), count)
+    segment = np.clip(after - 1, offsets[owner], offsets[owner + 1] - 2)
+    return _between(points, arc, segment, (share * lengths[:, None]).ravel()).reshape(lines, count, 2)
+
+
+def _between(points: Floats, arc: Floats, segment: Ints, wanted: Floats) -> Floats:
+    """Return the points at arc lengths `wanted` of the segments that start at vertices `segment`."""
+    chord = arc[segment + 1] - arc[segment]
+    share = np.clip((wanted - arc[segment]) / np.where(chord > 0, chord, 1.0), 0.0, 1.0)[:, None]
+    start, end = points[segment], points[segment + 1]
+    return np.where(share < 1, start + share * (end - start), end)
+
+
+def project(points: Floats, line: Floats, arc: Floats) -> tuple[Floats, Floats]:
+    """Return (k,) arc lengths of the spots of a line nearest to (k, 2) points, the first of several, and (k,) distances."""
+    if len(line) == 1:
+        return np.zeros(len(points)), np.hypot(*(points - line[0]).T)
+    start, delta = line[:-1], np.diff(line, axis=0)
+    length_sq = np.maximum((delta**2).sum(axis=1), np.finfo(np.float64).tiny)
+    offset_x, offset_y = points[:, 0, None] - start[:, 0], points[:, 1, None] - start[:, 1]
+    share = np.clip((offset_x * delta[:, 0] + offset_y * delta[:, 1]) / length_sq, 0.0, 1.0)
+    distance = np.hypot(offset_x - share * delta[:, 0], offset_y - share * delta[:, 1])
+    best = distance.argmin(axis=1)
+    row = np.arange(len(points))
+    return arc[best] + share[row, best] * np.diff(arc)[best], distance[row, best]
+
+
+def poses_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
+    """Return the (k, 3) poses of a line at arc lengths; see `Polylines.along`."""
+
+    def spot(at: Floats) -> Floats:
+        return np.stack([np.interp(at, arc, line[:, axis]) for axis in range(2)], axis=-1)
+
+    here, ahead = spot(wanted), spot(wanted + _HEADING_STEP_M)
+    end = (here == ahead).all(axis=-1, keepdims=True)
+    step = np.where(end, here - spot(wanted - _HEADING_STEP_M), ahead - here)
+    return np.concatenate([here, np.arctan2(step[:, 1], step[:, 0])[:, None]], axis=-1)
+
+
+def turns(start: Floats, end: Floats, points: Floats) -> Floats:
+    """Return (k,) numbers with the exact sign of the turn start -> end -> point: positive where the point lies on the left."""
+    ahead = (end[:, 0] - start[:, 0]) * (points[:, 1] - start[:, 1])
+    aside = (end[:, 1] - start[:, 1]) * (points[:, 0] - start[:, 0])
+    turn: Floats = ahead - aside
+    unsure = np.flatnonzero(np.abs(turn) <= _SIGN_ERROR * (np.abs(ahead) + np.abs(aside)))
+    for i in unsure[(start[unsure] != end[unsure]).any(axis=1)]:
+        turn[i] = _exact_turn(*start[i].tolist(), *end[i].tolist(), *points[i].tolist())
+    return turn
+
+
+def _exact_turn(*coordinates: float) -> float:
+    start_x, start_y, end_x, end_y, x, y = map(Fraction, coordinates)
+    turn = (end_x - start_x) * (y - start_y) - (end_y - start_y) * (x - start_x)
+    return float((turn > 0) - (turn < 0))
 
 
 def segments_touch_box(start: Floats, end: Floats, box: Floats) -> Mask:
-    """Return the (k,) mask of segments that share a point with a box (Liang and Barsky 1984).
+    """Return the (k,) mask of segments that share a point with a box.
+
+    A segment misses a box only if their bounding boxes are apart or all corners lie strictly on one side of the segment.
 
     Args:
         start: (k, 2) m.
         end: (k, 2) m.
         box: (4,) least x, least y, greatest x, greatest y.
     """
-    delta = end - start
-    with np.errstate(divide="ignore", invalid="ignore"):
-        near, far = (box[:2] - start) / delta, (box[2:] - start) / delta
-    flat = delta == 0
-    inside = (start >= box[:2]) & (start <= box[2:])
-    enter = np.where(flat, np.where(inside, -np.inf, np.inf), np.minimum(near, far)).max(axis=1)
-    leave = np.where(flat, np.where(inside, np.inf, -np.inf), np.maximum(near, far)).min(axis=1)
-    touching: Mask = np.maximum(enter, 0.0) <= np.minimum(leave, 1.0)
+    overlapping = (np.minimum(start, end) <= box[2:]) & (np.maximum(start, end) >= box[:2])
+    touching = overlapping[:, 0] & overlapping[:, 1]
+    near = np.flatnonzero(touching)
+    if len(near):
+        corners = box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
+        first, last = (np.repeat(side[near], 4, axis=0) for side in (start, end))
+        sides = np.sign(turns(first, last, np.tile(corners, (len(near), 1)))).reshape(-1, 4)
+        touching[near] = np.abs(sides.sum(axis=1)) < 4  # noqa: PLR2004 -- four corners
     return touching
 
 
@@ -122,12 +193,14 @@ def _edges(points: Floats, offsets: Ints, rows: Ints) -> tuple[Floats, Floats, I
     return points[index[inner]], points[index[inner] + 1], owner[inner]
 
 
-def lines_touching_box(lines: "Polylines", box: Floats) -> Ints:
-    """Return the indices of lines that share a point with a box, ascending."""
-    candidates = _overlapping(lines.bounds, box)
-    start, end, owner = _edges(lines.points, lines.offsets, candidates)
-    touched = np.zeros(len(candidates), np.bool_)
-    touched[owner[segments_touch_box(start, end, box)]] = True
+def lines_touching_box(lines: "Polylines", box: Floats, rows: slice) -> Ints:
+    """Return which of the lines `rows` share a point with a box, counted from `rows.start`, ascending."""
+    boxes = lines.bounds[rows]
+    candidates = _overlapping(boxes, box)
+    touched = _reaching_in(boxes[candidates], box)
+    unsure = np.flatnonzero(~touched)
+    start, end, owner = _edges(lines.points, lines.offsets, candidates[unsure] + rows.start)
+    touched[unsure[owner[segments_touch_box(start, end, box)]]] = True
     return candidates[touched]
 
 
@@ -135,49 +208,77 @@ def polygons_touching_box(polygons: "Polygons", box: Floats, rows: slice) -> Int
     """Return which of the polygons `rows` share a point with a box, counted from `rows.start`, ascending."""
     boxes = polygons.bounds[rows]
     candidates = _overlapping(boxes, box)
-    inside = (boxes[candidates, :2] >= box[:2]).all(axis=1) & (boxes[candidates, 2:] <= box[2:]).all(axis=1)
-    unsure = np.flatnonzero(~inside)
+    touched = _reaching_in(boxes[candidates], box) & polygons.single[rows][candidates]
+    unsure = np.flatnonzero(~touched)
     if len(unsure) == 0:
         return candidates
     start, end, owner = polygon_edges(polygons, candidates[unsure] + rows.start)
-    touched = np.zeros(len(unsure), np.bool_)
-    touched[owner[segments_touch_box(start, end, box)]] = True
+    touched[unsure[owner[segments_touch_box(start, end, box)]]] = True
     around = np.flatnonzero(~touched)
-    corner = np.broadcast_to(box[:2], (len(around), 2))
-    touched[around] = _inside(corner, polygons, candidates[unsure[around]] + rows.start)
-    inside[unsure] = touched
-    return candidates[inside]
+    if len(around):
+        touched[around] = _inside(np.tile(box[:2], (len(around), 1)), polygons, candidates[around] + rows.start)
+    return candidates[touched]
+
+
+def _reaching_in(boxes: Floats, box: Floats) -> Mask:
+    """Return whether whatever is connected and has one of `boxes` as its bounds must touch `box`, which `boxes` overlap.
+
+    Where the bounds lie between two opposite sides of the box, a curve from end to end of them cannot pass beside it.
+    """
+    within = (boxes[:, :2] >= box[:2]) & (boxes[:, 2:] <= box[2:])
+    return within[:, 0] | within[:, 1]
 
 
 def polygon_edges(polygons: "Polygons", rows: Ints) -> tuple[Floats, Floats, Ints]:
-    """Return start and end of all edges of some polygons, holes included, and for each the position of its polygon in `rows`."""
+    """Return start and end of all edges of some polygons, holes too, and for each the position of its polygon in `rows`."""
     ring, owner = spans(polygons.ring_offsets, rows)
     start, end, ring_owner = _edges(polygons.rings.points, polygons.rings.offsets, ring)
     return start, end, owner[ring_owner]
 
 
 def points_in_polygons(points: Floats, polygons: "Polygons", rows: slice) -> tuple[Ints, Ints]:
-    """Return (point, polygon) pairs in which the polygon strictly contains the point; polygons count from `rows.start`."""
+    """Return (point, polygon) pairs in which the polygon strictly contains the point, in ascending order.
+
+    Polygons count from `rows.start`.
+    """
     boxes = polygons.bounds[rows]
-    x, y = points[:, 0, None], points[:, 1, None]
-    possible = (x >= boxes[:, 0]) & (x <= boxes[:, 2]) & (y >= boxes[:, 1]) & (y <= boxes[:, 3])
-    point, row = np.nonzero(possible)
+    point, row = _in_bounds(points, np.arange(len(points)), boxes, np.arange(len(boxes)))
     inside = _inside(points[point], polygons, row + rows.start)
-    return point[inside], row[inside]
+    point, row = point[inside], row[inside]
+    order = np.lexsort((row, point))
+    return point[order], row[order]
+
+
+def _in_bounds(points: Floats, chosen: Ints, boxes: Floats, rows: Ints) -> tuple[Ints, Ints]:
+    """Return (point, box) pairs in which the box holds the point; scattered points are halved until little is compared."""
+    if len(chosen) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    low, high = points[chosen].min(axis=0), points[chosen].max(axis=0)
+    rows = rows[_overlapping(boxes[rows], np.concatenate([low, high]))]
+    if len(chosen) * len(rows) > _PAIRS_AT_ONCE and len(chosen) > 1:
+        order = chosen[np.argsort(points[chosen, int(np.argmax(high - low))], kind="stable")]
+        halves = [_in_bounds(points, half, boxes, rows) for half in np.array_split(order, 2)]
+        first, second = (np.concatenate(side) for side in zip(*halves, strict=True))
+        return first, second
+    x, y = points[chosen, 0, None], points[chosen, 1, None]
+    near = boxes[rows].T
+    point, row = np.nonzero((x >= near[0]) & (x <= near[2]) & (y >= near[1]) & (y <= near[3]))
+    return chosen[point], rows[row]
 
 
 def _inside(points: Floats, polygons: "Polygons", rows: Ints) -> Mask:
     """Return the (k,) mask of points strictly inside their polygon, by the even-odd rule over all rings."""
     start, end, owner = polygon_edges(polygons, rows)
-    x, y = points[owner, 0], points[owner, 1]
-    delta = end - start
-    cross = delta[:, 0] * (y - start[:, 1]) - delta[:, 1] * (x - start[:, 0])
-    on_edge = (cross == 0) & (np.minimum(start, end) <= points[owner]).all(axis=1)
-    on_edge &= (np.maximum(start, end) >= points[owner]).all(axis=1)
-    spans_y = (start[:, 1] > y) != (end[:, 1] > y)
+    y = points[owner, 1]
+    level = np.flatnonzero((np.minimum(start[:, 1], end[:, 1]) <= y) & (np.maximum(start[:, 1], end[:, 1]) >= y))
+    start, end, owner = start[level], end[level], owner[level]
+    at = points[owner]
+    turn = turns(start, end, at)
+    on_edge = (turn == 0) & (np.minimum(start[:, 0], end[:, 0]) <= at[:, 0]) & (np.maximum(start[:, 0], end[:, 0]) >= at[:, 0])
     # The edge crosses the ray to +x where the point lies left of an upward or right of a downward edge.
-    crossing = spans_y & ((cross > 0) == (delta[:, 1] > 0))
-    odd = np.bincount(owner[crossing], minlength=len(rows)) % 2 == 1
+    spans_y = (start[:, 1] > at[:, 1]) != (end[:, 1] > at[:, 1])
+    crossing = spans_y & ((turn > 0) == (end[:, 1] > start[:, 1]))
+    odd: Mask = np.bincount(owner[crossing], minlength=len(rows)) % 2 == 1
     odd[owner[on_edge]] = False
     return odd
 
@@ -202,11 +303,11 @@ def nearest_polygon(point: Floats, polygons: "Polygons", rows: slice) -> tuple[i
     start, end, owner = polygon_edges(polygons, candidates + rows.start)
     distance = np.full(len(candidates), np.inf)
     np.minimum.at(distance, owner, distance_to_segments(point, start, end))
-    distance[_inside(np.broadcast_to(point, (len(candidates), 2)), polygons, candidates + rows.start)] = 0.0
+    distance[_inside(np.tile(point, (len(candidates), 1)), polygons, candidates + rows.start)] = 0.0
     best = int(np.argmin(distance))
     return int(candidates[best]), float(distance[best])
 
 
 def _overlapping(boxes: Floats, box: Floats) -> Ints:
-    apart = (boxes[:, 0] > box[2]) | (boxes[:, 1] > box[3]) | (boxes[:, 2] < box[0]) | (boxes[:, 3] < box[1])
-    return np.flatnonzero(~apart)
+    left, low, right, high = boxes.T
+    return np.flatnonzero((left <= box[2]) & (right >= box[0]) & (low <= box[3]) & (high >= box[1]))

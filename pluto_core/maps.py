@@ -7,7 +7,7 @@ ROADBLOCK_CONNECTOR).
 """
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 from pluto_core import geometry
 from pluto_core.errors import PlutoError
+from pluto_core.shapes import Polygons as Polygons
+from pluto_core.shapes import Polylines as Polylines
+from pluto_core.shapes import Ragged as Ragged
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,126 +45,6 @@ class Layer(str, enum.Enum):
 LANE_LAYERS = (Layer.LANE, Layer.LANE_CONNECTOR)
 BLOCK_LAYERS = (Layer.ROADBLOCK, Layer.ROADBLOCK_CONNECTOR)
 AREA_LAYERS = tuple(layer for layer in Layer if layer not in LANE_LAYERS + BLOCK_LAYERS)
-
-
-@attrs.frozen(eq=False)
-class Ragged:
-    """Rows of integers of different lengths (CSR)."""
-
-    offsets: Ints
-    """(n + 1,) row `i` is `values[offsets[i]:offsets[i + 1]]`."""
-    values: Ints
-    """(sum of lengths,)"""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.offsets) - 1
-
-    def row(self, index: int) -> Ints:
-        """Return one row."""
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
-    @classmethod
-    def from_pairs(cls, rows: Ints, values: Ints, count: int) -> "Ragged":
-        """Return `count` rows from (row, value) pairs; inside a row the order of the pairs is kept."""
-        order = np.argsort(rows, kind="stable")
-        offsets = np.zeros(count + 1, np.int64)
-        np.cumsum(np.bincount(rows, minlength=count), out=offsets[1:])
-        return cls(offsets, np.asarray(values, np.int64)[order])
-
-
-@attrs.define(eq=False, slots=False)
-class Polylines:
-    """Lines of different numbers of vertices."""
-
-    offsets: Ints
-    """(n + 1,) line `i` is `points[offsets[i]:offsets[i + 1]]`."""
-    points: Floats
-    """(V, 2) vertices, m."""
-
-    def __len__(self) -> int:
-        """Return the number of lines."""
-        return len(self.offsets) - 1
-
-    def line(self, index: int) -> Floats:
-        """Return the (k, 2) vertices of one line."""
-        return self.points[self.offsets[index] : self.offsets[index + 1]]
-
-    @cached_property
-    def arc_m(self) -> Floats:
-        """Return the (V,) arc length of every vertex from the start of its line."""
-        return geometry.arc_lengths(self.points, self.offsets)
-
-    @cached_property
-    def headings(self) -> Floats:
-        """Return the (V,) heading of every vertex towards the next; the last vertex of a line repeats the one before."""
-        return geometry.vertex_headings(self.points, self.offsets)
-
-    @cached_property
-    def lengths_m(self) -> Floats:
-        """Return the (n,) lengths; 0 for a line without vertices."""
-        filled = np.diff(self.offsets) > 0
-        lengths = np.zeros(len(self))
-        lengths[filled] = self.arc_m[self.offsets[1:][filled] - 1]
-        return lengths
-
-    @cached_property
-    def bounds(self) -> Floats:
-        """Return the (n, 4) boxes: least x, least y, greatest x, greatest y."""
-        return geometry.bounds(self.points, self.offsets)
-
-    def poses(self, index: int) -> Floats:
-        """Return the (k, 3) vertices of one line with their headings."""
-        span = slice(self.offsets[index], self.offsets[index + 1])
-        return np.concatenate([self.points[span], self.headings[span, None]], axis=1)
-
-    def resampled(self, count: int) -> Floats:
-        """Return (n, count, 2) points equally spaced along each line, end points included.
-
-        Raises:
-            PlutoError: A line has no length.
-        """
-        return geometry.resample(self.points, self.offsets, count)
-
-    @classmethod
-    def from_lines(cls, lines: list[Floats]) -> "Polylines":
-        """Return the lines, in their order."""
-        offsets = np.zeros(len(lines) + 1, np.int64)
-        np.cumsum([len(line) for line in lines], out=offsets[1:])
-        points = np.concatenate([np.asarray(line, np.float64).reshape(-1, 2) for line in lines]) if lines else np.zeros((0, 2))
-        return cls(offsets, points)
-
-
-@attrs.define(eq=False, slots=False)
-class Polygons:
-    """Polygons with holes and several parts. A ring that is no hole starts a new part; the first ring never is one."""
-
-    ring_offsets: Ints
-    """(n + 1,) polygon `i` has the rings `ring_offsets[i]:ring_offsets[i + 1]`."""
-    rings: Polylines
-    """Closed rings: the last vertex repeats the first."""
-    holes: Mask
-    """(rings,) whether the ring is a hole of the part before it."""
-
-    def __len__(self) -> int:
-        """Return the number of polygons."""
-        return len(self.ring_offsets) - 1
-
-    def exterior(self, index: int) -> Floats:
-        """Return the (k, 2) closed outer ring of the first part."""
-        return self.rings.line(int(self.ring_offsets[index]))
-
-    @cached_property
-    def bounds(self) -> Floats:
-        """Return the (n, 4) boxes: least x, least y, greatest x, greatest y."""
-        vertices = self.rings.offsets[self.ring_offsets]
-        return geometry.bounds(self.rings.points, vertices)
-
-    @classmethod
-    def from_rings(cls, rings: list[Floats]) -> "Polygons":
-        """Return one simple polygon a ring; rings are closed where they are open."""
-        closed = [ring if np.array_equal(ring[0], ring[-1]) else np.concatenate([ring, ring[:1]]) for ring in rings]
-        return cls(np.arange(len(rings) + 1, dtype=np.int64), Polylines.from_lines(closed), np.zeros(len(rings), np.bool_))
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
@@ -251,19 +134,24 @@ class MapView:
     """Box within which the map is complete (least x, least y, greatest x, greatest y); None: everywhere."""
     derived: dict[Any, Any] = attrs.field(factory=dict, repr=False)
     """What users of the map compute once and keep with it (trees, resampled lines), under keys of their own."""
+    reopen: tuple[Callable[..., "MapView"], tuple[Any, ...]] | None = attrs.field(default=None, repr=False)
+    """How another process gets this map (a function and its arguments): what is pickled in its place."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Let a map that can be opened again travel as the way to open it, not as its arrays."""
+        return self.reopen or super().__reduce_ex__(protocol)
 
     def ids(self, layer: Layer) -> Ints:
         """Return the ids of a layer, ascending."""
-        rows = self._rows(layer)
-        return self._table(layer).ids[rows]
+        return self._ids(layer)
 
     def row(self, layer: Layer, object_id: int) -> int:
         """Return the row of an object in its table, or -1 where the layer has no such id."""
         rows = self._rows(layer)
-        ids = self._table(layer).ids[rows]
+        ids = self._ids(layer)
         place = int(np.searchsorted(ids, object_id))
         found = place < len(ids) and ids[place] == object_id
-        return rows.start + place if found else -1
+        return int(rows.start) + place if found else -1
 
     def near(self, layer: Layer, center: Floats, half_side_m: float) -> Ints:
         """Return the rows of a layer that touch the axis-aligned square around `center`, in ascending id.
@@ -282,8 +170,10 @@ class MapView:
         self._require_within(box)
         rows = self._rows(layer)
         if layer is Layer.LANE_CONNECTOR:
-            return rows.start + geometry.lines_touching_box(_slice_lines(self.lanes.reach, rows), box)
-        return rows.start + geometry.polygons_touching_box(self._polygons(layer), box, rows)
+            touching = geometry.lines_touching_box(self.lanes.reach, box, rows)
+        else:
+            touching = geometry.polygons_touching_box(self._polygons(layer), box, rows)
+        return touching + int(rows.start)
 
     def containing(self, layer: Layer, points: Floats) -> tuple[Ints, Ints]:
         """Return which polygons of a layer strictly contain which points.
@@ -304,6 +194,31 @@ class MapView:
         rows = self._rows(layer)
         row, distance_m = geometry.nearest_polygon(point, self._polygons(layer), rows)
         return (rows.start + row if row >= 0 else -1), distance_m
+
+    def edges(self, count: int = 21) -> Floats:
+        """Return the (n, 3, count, 2) points of all lanes and connectors: centre, left and right line, equally spaced each.
+
+        Boundaries keep their own stored direction. Computed once per map and count.
+
+        Raises:
+            PlutoError: A line has no length.
+        """
+        key = ("edges", count)
+        if key not in self.derived:
+            lines = [self.lanes.baselines, self.lanes.left, self.lanes.right]
+            self.derived.setdefault(key, np.stack([side.resampled(count) for side in lines], axis=1))
+        edges: Floats = self.derived[key]
+        return edges
+
+    def neighbors(self) -> Ints:
+        """Return (n, 2) rows of the lanes directly left and right of each lane in its roadblock, -1 where there is none.
+
+        Lane connectors have no neighbours (nuPlan v1.1).
+        """
+        if "neighbors" not in self.derived:
+            self.derived.setdefault("neighbors", _neighbors(self.lanes))
+        neighbors: Ints = self.derived["neighbors"]
+        return neighbors
 
     def lane_ids(self, rows: Ints) -> Ints:
         """Return the ids of rows of `lanes`; LANE and LANE_CONNECTOR may share an id."""
@@ -326,6 +241,9 @@ class MapView:
     def _polygons(self, layer: Layer) -> Polygons:
         return self._table(layer).polygons
 
+    def _ids(self, layer: Layer) -> Ints:
+        return self._table(layer).ids[self._rows(layer)]
+
     def _require_within(self, box: Floats) -> None:
         if self.extent is None:
             return
@@ -335,12 +253,22 @@ class MapView:
             raise PlutoError(message)
 
 
-def _slice_lines(lines: Polylines, rows: slice) -> Polylines:
-    return Polylines(lines.offsets[rows.start : rows.stop + 1], lines.points)
+def _neighbors(lanes: Lanes) -> Ints:
+    split = lanes.lane_count
+    place = np.stack([lanes.block[:split], lanes.lane_index[:split]], axis=1)
+    rows = {(block, index): row for row, (block, index) in reversed(list(enumerate(map(tuple, place.tolist()))))}
+    neighbors = np.full((len(lanes), 2), -1, np.int64)
+    for row, (block, index) in enumerate(place.tolist()):
+        if block >= 0:
+            neighbors[row] = rows.get((block, index - 1), -1), rows.get((block, index + 1), -1)
+    return neighbors
 
 
 def to_arrays(view: MapView) -> dict[str, npt.NDArray[Any]]:
-    """Return every array of a map by a name such as `lanes/baselines/points`; `from_arrays` reads them back."""
+    """Return every array of a map by a name such as `lanes/baselines/points`; `from_arrays` reads them back.
+
+    What shapes have computed so far (bounds, arc lengths) is part of it, so that no reader need compute it again.
+    """
     arrays = dict(_flatten("lanes", view.lanes)) | dict(_flatten("blocks", view.blocks))
     for layer, areas in view.areas.items():
         arrays |= dict(_flatten(f"areas/{layer.value}", areas))
@@ -360,16 +288,18 @@ def from_arrays(
     )
 
 
-def _flatten(prefix: str, table: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:  # noqa: ANN401 -- any attrs class above
-    for field in attrs.fields(type(table)):
-        value = getattr(table, field.name)
+def _flatten(prefix: str, table: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    fields = [field.name for field in attrs.fields(type(table))]
+    done = [name for name in _computed_once(type(table)) if name in vars(table)]
+    for name in fields + done:
+        value = getattr(table, name)
         if attrs.has(type(value)):
-            yield from _flatten(f"{prefix}/{field.name}", value)
+            yield from _flatten(f"{prefix}/{name}", value)
         else:
-            yield f"{prefix}/{field.name}", np.asarray(value)
+            yield f"{prefix}/{name}", np.asarray(value)
 
 
-def _rebuild(kind: type[Any], prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:  # noqa: ANN401
+def _rebuild(kind: type[Any], prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     values: dict[str, Any] = {}
     for field in attrs.fields(kind):
         key = f"{prefix}/{field.name}"
@@ -377,7 +307,15 @@ def _rebuild(kind: type[Any], prefix: str, arrays: Mapping[str, npt.NDArray[Any]
             values[field.name] = _rebuild(field.type, key, arrays)
         else:
             values[field.name] = int(arrays[key]) if field.type is int else arrays[key]
-    return kind(**values)
+    table = kind(**values)
+    for name in _computed_once(kind):
+        if f"{prefix}/{name}" in arrays:
+            vars(table)[name] = arrays[f"{prefix}/{name}"]
+    return table
+
+
+def _computed_once(kind: type[Any]) -> list[str]:
+    return [name for name, member in vars(kind).items() if isinstance(member, cached_property)]
 
 
 def empty_areas() -> Areas:

@@ -1,0 +1,180 @@
+"""Built maps as files in the user's cache folder, memory-mapped by every process that uses them."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.errors import Reason, SampleError
+from pluto_core.maps import MapView, from_arrays, to_arrays
+from pluto_nuplan.maps import geopackage, mapfile
+from pluto_nuplan.maps.assemble import assemble
+from pluto_nuplan.maps.mapfile import DamagedError
+from pluto_nuplan.maps.tables import Problems, read_tables
+
+_LOG = logging.getLogger(__name__)
+
+BUILD = 1
+"""Grows with every change of what is built from the same source."""
+EDGE_POINTS = 21
+"""Points a line of the resampled edges that are stored with a map, as PLUTO's features want them."""
+_HEAD_BYTES = 1 << 16
+_KEPT = 8
+"""Built files kept for one location: sources that were replaced leave files behind."""
+_ABANDONED_S = 3600.0
+
+
+@attrs.frozen
+class MapFile:
+    """Where the map of a location is."""
+
+    location: str
+    version: str
+    path: Path
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this source from another: names, size, time of change, first bytes (SQLite counts changes there).
+
+        Raises:
+            SampleError: The file does not exist or cannot be read.
+        """
+        try:
+            state = self.path.stat()
+            with self.path.open("rb") as stream:
+                head = blake2b(stream.read(_HEAD_BYTES), digest_size=16).hexdigest()
+        except OSError as error:
+            message = f"{self.path} cannot be read ({error.strerror}) (setting source.map_root)"
+            raise SampleError(Reason.MISSING_MAP, message) from error
+        return {
+            "build": BUILD,
+            "location": self.location,
+            "version": self.version,
+            "file": self.path.name,
+            "size": state.st_size,
+            "changed_ns": state.st_mtime_ns,
+            "head": head,
+        }
+
+
+def open_built(file: MapFile, cache_home: Path | None) -> MapView:
+    """Return the map of a file: built where no built one fits, memory-mapped, and the same object for the same source.
+
+    Raises:
+        SampleError: The file is missing, or lacks layers or columns.
+    """
+    identity = file.identity()
+    return _open(file, tuple(identity.items()), default_cache_home() if cache_home is None else cache_home)
+
+
+def default_cache_home() -> Path:
+    """Return the folder of what pluto keeps between runs: `$PLUTO_CACHE_HOME`, `$XDG_CACHE_HOME/pluto`, `~/.cache/pluto`."""
+    own, desktop = os.environ.get("PLUTO_CACHE_HOME"), os.environ.get("XDG_CACHE_HOME")
+    if own:
+        return Path(own)
+    return (Path(desktop) if desktop else Path.home() / ".cache") / "pluto"
+
+
+def build(file: MapFile) -> tuple[MapView, list[str]]:
+    """Return the map read from its GeoPackage, in this process's own memory, and what had to be left out.
+
+    Raises:
+        SampleError: The file is no GeoPackage, or lacks layers or columns.
+    """
+    problems = Problems()
+    with geopackage.opened(file.path) as package:
+        view = assemble(file.location, read_tables(package, problems), problems)
+    if problems.notes:
+        _LOG.warning("map %s (%s) is incomplete: %s", file.location, file.path, "; ".join(problems.notes))
+    return view, problems.notes
+
+
+@lru_cache(maxsize=16)
+def _open(file: MapFile, identity: tuple[tuple[str, Any], ...], cache_home: Path) -> MapView:
+    built = dict(identity)
+    key = blake2b(repr(identity).encode(), digest_size=8).hexdigest()
+    path = cache_home / "maps" / f"{file.location}-{file.version}-{key}.map"
+    view = _read(path, built)
+    if view is None:
+        view = _build_and_read(file, path, built)
+    view.reopen = (open_built, (file, cache_home))
+    return view
+
+
+def _build_and_read(file: MapFile, path: Path, identity: dict[str, Any]) -> MapView:
+    """Build and store; a map that cannot be stored is used from memory."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            view = _read(path, identity)
+            if view is None:
+                view, notes = build(file)
+                view.derived["problems"] = notes
+                mapfile.write(path, _stored_arrays(view), {"identity": identity, "problems": notes})
+                _tidy(path)
+                view = _read(path, identity) or view
+    except OSError as error:
+        _LOG.warning("the built map %s cannot be stored (%s); this process keeps it in memory", path, error)
+        view, notes = build(file)
+        view.derived["problems"] = notes
+    return view
+
+
+def _read(path: Path, identity: dict[str, Any]) -> MapView | None:
+    """Return the stored map; None where there is none of this source, or it is damaged."""
+    try:
+        about, arrays = mapfile.read(path)
+    except FileNotFoundError:
+        return None
+    except (DamagedError, OSError) as error:
+        _LOG.warning("the built map %s is set aside: %s", path, error)
+        return None
+    if about["identity"] != identity:
+        return None
+    view = from_arrays(identity["location"], arrays)
+    view.derived["edges", EDGE_POINTS] = arrays["derived/edges"]
+    view.derived["problems"] = about["problems"]
+    return view
+
+
+def _stored_arrays(view: MapView) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a map with all that its users would otherwise compute in each process."""
+    lanes = view.lanes
+    for line in (lanes.baselines, lanes.left, lanes.right):
+        _ = line.arc_m, line.headings, line.lengths_m
+    _ = lanes.reach.bounds
+    for polygons in (lanes.polygons, view.blocks.polygons, *(areas.polygons for areas in view.areas.values())):
+        _ = polygons.bounds, polygons.single
+    return to_arrays(view) | {"derived/edges": np.ascontiguousarray(view.edges(EDGE_POINTS))}
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time build a map; where the file system knows no locks, several build and the last one stays."""
+    with path.open("ab") as stream:
+        with contextlib.suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what older sources of this location and killed writers left; who has them open keeps them."""
+    location = path.name.rsplit("-", 1)[0]
+    built = sorted(path.parent.glob(f"{location}-*.map"), key=lambda old: old.stat().st_mtime_ns, reverse=True)
+    abandoned = [old for old in path.parent.glob(".*.part") if time.time() - old.stat().st_mtime > _ABANDONED_S]
+    for old in [*(other for other in built[_KEPT:] if other != path), *abandoned]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".lock").unlink(missing_ok=True)
