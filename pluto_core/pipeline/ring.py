@@ -27,7 +27,8 @@ class Ring:
 
         Args:
             slots: How many batches may be in use at a time; at least those prefetched plus two.
-            poison: Whether to overwrite a slot when its turn comes again, so that late readers see NaN.
+            poison: Whether a slot whose turn comes again is overwritten and replaced by fresh memory, so that late readers
+                see NaN and not a later batch. Slow; for finding mistakes.
         """
         if slots < 1:
             message = f"a ring needs at least one slot, not {slots}"
@@ -51,7 +52,7 @@ class Ring:
         buffer = self._buffers[place]
         if self._poison:
             buffer.fill(_POISON)
-        if buffer.nbytes < nbytes:
+        if self._poison or buffer.nbytes < nbytes:
             buffer = self._buffers[place] = aligned(max(nbytes, int(nbytes * _SPARE)))
         return buffer[:nbytes]
 
