@@ -1,1 +1,1 @@
-"""Plugin of pluto."""
+"""Argoverse 2: sensor logs and motion-forecasting scenarios as scenes."""

@@ -1,0 +1,224 @@
+"""The source `av2`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_av2.config import Av2Config
+from pluto_av2.maps import read_map
+from pluto_av2.motion import read_motion
+from pluto_av2.recording import FRAME_S, Recording
+from pluto_av2.routes import driven_route
+from pluto_av2.sensor import POSES, objects_of, rates, read_boxes, read_ego
+from pluto_core.component import Context
+from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.geometry import wrap
+from pluto_core.jobs import Identity
+from pluto_core.listing import Listing
+from pluto_core.scene import ScenarioId, Scene, Window
+
+Floats = npt.NDArray[np.float64]
+
+_DEPTH = 3
+_MOVING_MPS = 0.5
+_TURN_RAD = 0.35
+_SPEED_CHANGE_MPS = 2.0
+
+
+class Av2Source:
+    """Sensor logs and motion scenarios under one folder."""
+
+    answers = frozenset(
+        {"log_names", "scenario_types", "scenario_tokens", "map_names", "remove_invalid_goals", "ego_displacement_minimum_m"}
+    )
+
+    def __init__(self, config: Av2Config) -> None:
+        """Find the recordings.
+
+        Raises:
+            PlutoError: The folder does not exist or holds no recording.
+        """
+        self._config = config
+        self._folders = _find(Path(config.data_root).expanduser())
+        self._refused: dict[str, tuple[str, Reason, str]] = {}
+        self._open = lru_cache(maxsize=4)(self._read)
+
+    def __getstate__(self) -> Av2Config:
+        """Send the settings only; the other side finds the files itself."""
+        return self._config
+
+    def __setstate__(self, config: Av2Config) -> None:
+        """Open anew."""
+        self.__init__(config)  # type: ignore[misc]
+
+    def list(self, wanted: ScenarioFilter) -> Listing:
+        """Return every frame with enough past and future; see `pluto_core.protocols.ScenarioSource`."""
+        rows: list[tuple[ScenarioId, str, str]] = []
+        for log in self._folders:
+            if wanted.log_names is not None and log not in wanted.log_names:
+                continue
+            try:
+                recording = self._open(log)
+            except SampleError as error:
+                self._refused[log] = (log, error.reason, error.detail)
+                continue
+            rows += [row for row in self._rows(recording) if _taken(row, wanted)]
+        return Listing.of(rows)
+
+    def _rows(self, recording: Recording) -> Iterator[tuple[ScenarioId, str, str]]:
+        first = round(self._config.history_s / FRAME_S)
+        last = len(recording) - 1 - round(self._config.future_s / FRAME_S)
+        for frame in range(first, last + 1, self._config.stride):
+            time_us = int(recording.times_us[frame])
+            identity = ScenarioId(recording.log, f"{recording.log}_{time_us}", time_us)
+            yield identity, self._type(recording, frame), recording.city
+
+    def _type(self, recording: Recording, frame: int) -> str:
+        """Return what the car does after a frame; Argoverse 2 tags nothing."""
+        end = min(frame + round(self._config.future_s / FRAME_S), len(recording) - 1)
+        speed = np.hypot(*recording.velocity[frame : end + 1].T)
+        turn = float(wrap(np.asarray(recording.heading[end] - recording.heading[frame])))
+        if speed.max() < _MOVING_MPS:
+            return "stationary"
+        if abs(turn) > _TURN_RAD:
+            return "turning_left" if turn > 0 else "turning_right"
+        change = float(speed[-1] - speed[0])
+        if abs(change) > _SPEED_CHANGE_MPS:
+            return "accelerating" if change > 0 else "slowing_down"
+        return "steady"
+
+    def columns(self, listing: Listing, names: Sequence[str], wanted: ScenarioFilter) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the metres driven from each scenario on."""
+        del wanted, names
+        driven = np.zeros(len(listing))
+        for row, scenario in enumerate(listing.ids()):
+            recording = self._open(scenario.log)
+            frame = recording.frame_at(scenario.start_us)
+            path = recording.position[frame : frame + round(self._config.future_s / FRAME_S) + 1]
+            driven[row] = np.hypot(*np.diff(path, axis=0).T).sum()
+        return {"ego_displacement_minimum_m": driven}
+
+    def load(self, scenario: ScenarioId, window: Window) -> Scene:
+        """Return one scene.
+
+        Raises:
+            SampleError: The recording cannot be read, or has no such frame.
+        """
+        if scenario.log not in self._folders:
+            raise SampleError(Reason.UNREADABLE_LOG, f"no recording {scenario.log!r} under {self._config.data_root}")
+        recording = self._open(scenario.log)
+        return recording.scene(scenario, window, self._type(recording, recording.frame_at(scenario.start_us)))
+
+    def load_many(self, scenarios: Sequence[ScenarioId], window: Window) -> Iterator[Scene | SampleError]:
+        """Yield the scenes of scenarios of one log."""
+        for scenario in scenarios:
+            try:
+                yield self.load(scenario, window)
+            except SampleError as error:
+                yield error
+
+    def identity(self) -> Identity:
+        """Return reader, settings and the sizes of all files."""
+        sizes = {
+            f"{log}/{path.name}": path.stat().st_size
+            for log, folder in self._folders.items()
+            for path in sorted([*folder.glob("*.feather"), *folder.glob("*.parquet"), *folder.rglob("log_map_archive_*.json")])
+        }
+        settings = {"lane_types": list(self._config.lane_types), "route_lookahead_m": self._config.route_lookahead_m}
+        return Identity(reader="av2/1", settings=settings, dataset=sizes)
+
+    def problems(self) -> Sequence[tuple[str, Reason, str]]:
+        """Return the recordings that were refused."""
+        return list(self._refused.values())
+
+    def _read(self, log: str) -> Recording:
+        folder = self._folders[log]
+        if (folder / POSES).is_file():
+            return self._read_sensor(log, folder)
+        return self._read_motion(log, folder)
+
+    def _read_sensor(self, log: str, folder: Path) -> Recording:
+        table = read_boxes(folder)
+        frames_ns = np.unique(table["timestamp_ns"].to_numpy())
+        times_ns, position, heading = read_ego(folder)
+        place = np.searchsorted(times_ns, frames_ns)
+        if len(frames_ns) == 0 or place.max() >= len(times_ns) or not np.array_equal(times_ns[place], frames_ns):
+            raise SampleError(Reason.BROKEN_ROWS, f"{folder / POSES} lacks a pose of an annotated frame")
+        times_s = np.asarray(frames_ns * 1e-9, np.float64)
+        velocity = rates(position[place], times_s)
+        view = read_map(folder, log, self._config.lane_types)
+        return Recording(
+            log=log,
+            folder=folder,
+            city=_city(folder),
+            times_us=frames_ns // 1000,
+            position=position[place],
+            heading=heading[place],
+            velocity=velocity,
+            acceleration=rates(velocity, times_s),
+            objects=objects_of(table, frames_ns, position[place], heading[place]),
+            map=view,
+            route=driven_route(view, position[place], heading[place], self._config.route_lookahead_m),
+        )
+
+    def _read_motion(self, log: str, folder: Path) -> Recording:
+        told = read_motion(folder, log)
+        view = read_map(folder, log, self._config.lane_types)
+        return Recording(
+            log=log,
+            folder=folder,
+            city=told.city,
+            times_us=told.times_us,
+            position=told.position,
+            heading=told.heading,
+            velocity=told.velocity,
+            acceleration=rates(told.velocity, np.asarray(told.times_us * 1e-6, np.float64)),
+            objects=told.objects,
+            map=view,
+            route=driven_route(view, told.position, told.heading, self._config.route_lookahead_m),
+        )
+
+
+def _taken(row: tuple[ScenarioId, str, str], wanted: ScenarioFilter) -> bool:
+    identity, scenario_type, city = row
+    choices = ((wanted.scenario_types, scenario_type), (wanted.scenario_tokens, identity.token), (wanted.map_names, city))
+    return all(allowed is None or value in allowed for allowed, value in choices)
+
+
+def _find(root: Path) -> dict[str, Path]:
+    """Return recordings by name, sorted.
+
+    Raises:
+        PlutoError: The folder is missing or holds none.
+    """
+    if not root.is_dir():
+        message = f"source.data_root: {root} is no folder; give the folder that holds Argoverse 2 logs"
+        raise PlutoError(message)
+    found: dict[str, Path] = {}
+    for depth in range(_DEPTH + 1):
+        pattern = "*/" * depth
+        folders = [path.parent for path in (*root.glob(f"{pattern}{POSES}"), *root.glob(f"{pattern}scenario_*.parquet"))]
+        found |= {folder.name: folder for folder in folders}
+    if not found:
+        message = (
+            f"source.data_root: {root} holds no Argoverse 2 log ({POSES} or scenario_*.parquet, up to {_DEPTH} folders deep)"
+        )
+        raise PlutoError(message)
+    return dict(sorted(found.items()))
+
+
+def _city(folder: Path) -> str:
+    """Return the city in the name of the map: `log_map_archive_<log>____PIT_city_57819.json`."""
+    names = [path.name for path in folder.glob("map/log_map_archive_*.json")]
+    parts = names[0].split("____")[-1].split("_") if names else []
+    return parts[0] if len(parts) > 1 else "unknown"
+
+
+def make(config: Av2Config, _context: Context) -> Av2Source:
+    """Return the source."""
+    return Av2Source(config)
