@@ -10,7 +10,7 @@ class Av2Config:
     """Where Argoverse 2 recordings lie, and which of their frames begin a scenario."""
 
     data_root: str = setting(
-        help="Folder that holds sensor logs (`<log>/city_SE3_egovehicle.feather`) or motion scenarios, up to three folders deep."
+        help="Folder of sensor logs (`<log>/city_SE3_egovehicle.feather`) or motion scenarios, up to three folders down."
     )
     stride: int = setting(1, "Take every n-th possible start frame.", minimum=1)
     history_s: float = setting(2.0, "Frames with less past than this begin no scenario, seconds.", minimum=0)

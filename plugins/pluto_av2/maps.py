@@ -109,7 +109,7 @@ def _length(line: Floats) -> float:
 
 def _spaced(line: Floats) -> Floats:
     count = max(2, 1 + round(_length(line) / _SPACING_M))
-    return Polylines.from_lines([line]).resampled(count)[0]
+    return np.asarray(Polylines.from_lines([line]).resampled(count)[0], np.float64)
 
 
 def _edges(segments: list[Segment], place: dict[int, int], key: str) -> Ragged:
