@@ -107,9 +107,9 @@ class NuPlanSource:
         for code, log in enumerate(listing.logs.values):
             rows = np.flatnonzero(listing.logs.codes == code)
             if len(rows):
-                index = self._index(log)
-                view = self._map(index.map_name) if question.needs_map else None
-                for name, column in question.ask(index, listing.take(rows), view).items():
+                opened = self._log(log)
+                view = self._map(opened.index.map_name) if question.needs_map else None
+                for name, column in question.ask(opened, listing.take(rows), view).items():
                     columns[name][rows] = column
         return columns
 
@@ -134,7 +134,7 @@ class NuPlanSource:
         if located:
             frames = np.unique(np.concatenate([span.recorded for span in located]))
             try:
-                self._log(located[0].id.log).rows(frames)
+                self._log(located[0].id.log).hold(frames)
             except SampleError as error:
                 spans = [error if isinstance(span, scenes.Span) else span for span in spans]
         for span in spans:
@@ -155,7 +155,8 @@ class NuPlanSource:
         maps = {
             str(path.relative_to(self._map_root)): path.stat().st_size for path in sorted(self._map_root.glob("*/*/map.gpkg"))
         }
-        settings = {name: getattr(self._config, name) for name in ("sampling", "map_version", "vehicle")}
+        settings = {name: getattr(self._config, name) for name in ("sampling", "map_version", "vehicle", "subsample_ratio")}
+        settings["scenario_mapping"] = {name: list(cut) for name, cut in sorted(self._config.scenario_mapping.items())}
         return Identity(reader=READER, settings=settings, dataset=logs | maps)
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:

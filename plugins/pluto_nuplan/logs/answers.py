@@ -15,7 +15,7 @@ from pluto_core.scene import Mask, Vehicle
 from pluto_nuplan.logs import motion, route
 from pluto_nuplan.logs.database import Words, token_words
 from pluto_nuplan.logs.extraction import Iterations, ScenarioMapping, iterations
-from pluto_nuplan.logs.log import Index
+from pluto_nuplan.logs.log import Log
 
 DISPLACEMENT = "ego_displacement_minimum_m"
 START = "ego_start_speed_threshold"
@@ -62,30 +62,31 @@ class Question:
         """Return whether an answer depends on the map."""
         return ROUTE in self.names
 
-    def ask(self, index: Index, listing: Listing, view: MapView | None) -> Mapping[str, npt.NDArray[Any]]:
+    def ask(self, log: Log, listing: Listing, view: MapView | None) -> Mapping[str, npt.NDArray[Any]]:
         """Return the answers for scenarios of one log."""
-        spans = iterations(index.frames.time_us, listing, self.mapping)
-        return {name: self._answer(name, index, listing, spans, view) for name in self.names}
+        spans = iterations(log.index.frames.time_us, listing, self.mapping)
+        return {name: self._answer(name, log, listing, spans, view) for name in self.names}
 
-    def _answer(self, name: str, index: Index, listing: Listing, spans: Iterations, view: MapView | None) -> npt.NDArray[Any]:
+    def _answer(self, name: str, log: Log, listing: Listing, spans: Iterations, view: MapView | None) -> npt.NDArray[Any]:
         wanted = self.wanted
         tolerance = _TOLERANCE_MPS if wanted.speed_noise_tolerance is None else wanted.speed_noise_tolerance
         if name == DISPLACEMENT:
-            return motion.displacements(index.frames, spans, self.vehicle)
+            return motion.displacements(log, spans, self.vehicle)
         if name == START and wanted.ego_start_speed_threshold is not None:
-            return motion.crossings(index.frames, spans, wanted.ego_start_speed_threshold, tolerance, rising=True)
+            return motion.crossings(log, spans, wanted.ego_start_speed_threshold, tolerance, rising=True)
         if name == STOP and wanted.ego_stop_speed_threshold is not None:
-            return motion.crossings(index.frames, spans, wanted.ego_stop_speed_threshold, tolerance, rising=False)
+            return motion.crossings(log, spans, wanted.ego_stop_speed_threshold, tolerance, rising=False)
         if name == TOKEN_SET and self.token_set is not None and wanted.fraction_in_token_set_threshold is not None:
-            return route.in_token_set(index.frames.token, spans, self.token_set, wanted.fraction_in_token_set_threshold)
+            return route.in_token_set(log.index.frames.token, spans, self.token_set, wanted.fraction_in_token_set_threshold)
         if name == ROUTE and view is not None and wanted.ego_route_radius is not None:
-            return self._near_route(index, listing, spans, view, wanted.ego_route_radius)
+            return self._near_route(log, listing, spans, view, wanted.ego_route_radius)
         raise PlutoError(f"filter.{name}: there is nothing to answer while it is not set")
 
-    def _near_route(self, index: Index, listing: Listing, spans: Iterations, view: MapView, radius_m: float) -> Mask:
+    def _near_route(self, log: Log, listing: Listing, spans: Iterations, view: MapView, radius_m: float) -> Mask:
+        index = log.index
         anchors = index.frames.lookup.find(token_words([token.decode() for token in listing.tokens]))
         scene = index.frames.scene[anchors]
-        position = index.frames.pose[spans.first, :2]
+        position = log.ego.pose[spans.first, :2]
         return np.asarray(
             [
                 row >= 0

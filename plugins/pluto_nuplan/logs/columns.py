@@ -35,7 +35,7 @@ class Lookup:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Frames:
-    """The time axis of a log, F frames, and the ego vehicle on it."""
+    """The time axis of a log, F frames."""
 
     token: Words
     """(F,)"""
@@ -43,17 +43,23 @@ class Frames:
     """(F,) not descending."""
     scene: Ints
     """(F,) row of the frame's scene, -1 where it has none."""
-    pose: Floats
-    """(F, 3) rear axle x, y, heading, global; infinite where unknown."""
-    velocity: Floats
-    """(F, 2) of the rear axle, body frame, m/s; infinite where unknown."""
-    acceleration: Floats
-    """(F, 2) of the rear axle, body frame, m/s^2; infinite where unknown."""
     lookup: Lookup
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.token)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class EgoMotion:
+    """The ego vehicle at the frames of a log; infinite where it is unknown or was not read."""
+
+    pose: Floats
+    """(F, 3) rear axle x, y, heading, global."""
+    velocity: Floats
+    """(F, 2) of the rear axle, body frame, m/s."""
+    acceleration: Floats
+    """(F, 2) of the rear axle, body frame, m/s^2."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

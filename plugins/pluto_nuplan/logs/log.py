@@ -8,7 +8,7 @@ import numpy as np
 
 from pluto_core.scene import Ints
 from pluto_nuplan.logs import tables
-from pluto_nuplan.logs.columns import Boxes, Frames, LogLights, LogScenes, LogTracks, Tags
+from pluto_nuplan.logs.columns import Boxes, EgoMotion, Frames, LogLights, LogScenes, LogTracks, Tags
 from pluto_nuplan.logs.database import Words, opened
 
 _WINDOW_ROW_COST = 1.3
@@ -24,6 +24,15 @@ class Index:
     scene_tokens: Words
     frames: Frames
     tags: Tags
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Held:
+    """What some or all frames of a log show."""
+
+    ego: EgoMotion
+    boxes: Boxes
+    lights: LogLights
 
 
 def read_index(path: Path) -> Index:
@@ -56,8 +65,7 @@ class Log:
         """Keep where the log is; nothing is read yet."""
         self.path = path
         self.index = index
-        self._boxes: Boxes | None = None
-        self._lights: LogLights | None = None
+        self._held: Held | None = None
         self._frames_read = 0
 
     @cached_property
@@ -71,22 +79,31 @@ class Log:
         with opened(self.path) as database:
             return all(database.indexed(table, "lidar_pc_token") for table in ("lidar_box", "traffic_light_status"))
 
-    def rows(self, frames: Ints) -> tuple[Boxes, LogLights]:
-        """Return boxes and lights that cover `frames` (ascending, different) and maybe others.
+    @cached_property
+    def ego(self) -> EgoMotion:
+        """Return the ego vehicle at every frame."""
+        with opened(self.path) as database:
+            return tables.read_ego(database, self.index.frames, None)
+
+    def hold(self, frames: Ints) -> Held:
+        """Return what `frames` (ascending, different) show, and maybe others.
 
         Raises:
             SampleError: `UNREADABLE_LOG`.
         """
-        if self._boxes is None or self._lights is None or not self._boxes.spans.covers(frames):
-            self._boxes, self._lights = self._read(frames)
-        return self._boxes, self._lights
+        if self._held is None or not self._held.boxes.spans.covers(frames):
+            self._held = self._read(frames)
+        return self._held
 
-    def _read(self, frames: Ints) -> tuple[Boxes, LogLights]:
+    def _read(self, frames: Ints) -> Held:
         total = len(self.index.frames)
         self._frames_read += len(frames)
         few = _WINDOW_ROW_COST * self._frames_read < total and self._has_indices
         wanted = np.asarray(frames, np.int64) if few else None
         tracks = self.tracks
         with opened(self.path) as database:
-            boxes = tables.read_boxes(database, self.index.frames, tracks, wanted)
-            return boxes, tables.read_lights(database, self.index.frames, wanted)
+            return Held(
+                ego=tables.read_ego(database, self.index.frames, wanted) if few else self.ego,
+                boxes=tables.read_boxes(database, self.index.frames, tracks, wanted),
+                lights=tables.read_lights(database, self.index.frames, wanted),
+            )

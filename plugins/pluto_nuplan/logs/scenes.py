@@ -21,7 +21,7 @@ from pluto_core.scene import (
     Window,
 )
 from pluto_nuplan.logs import windows
-from pluto_nuplan.logs.columns import Boxes, Frames, LogLights, LogTracks
+from pluto_nuplan.logs.columns import Boxes, EgoMotion, LogLights, LogTracks
 from pluto_nuplan.logs.database import token_words
 from pluto_nuplan.logs.log import Index, Log
 
@@ -70,11 +70,11 @@ def assemble(log: Log, span: Span, window: Window, map_view: MapView, vehicle: V
         SampleError: `UNREADABLE_LOG`, `PRESENT_MISSING` (no pose of the ego vehicle), or `BROKEN_ROWS` (boxes without a pose,
             size or known category).
     """
-    index = log.index
-    ego = _ego(index.frames, span.frames, vehicle)
+    index, held = log.index, log.hold(span.recorded)
+    ego = _ego(held.ego, span.frames, vehicle)
     if not ego.valid[window.history_steps]:
         raise SampleError(Reason.PRESENT_MISSING, f"the ego vehicle has no pose at {span.id.start_us}")
-    boxes, lights = log.rows(span.recorded)
+    boxes = held.boxes
     recorded_steps = np.flatnonzero(span.frames >= 0)
     place, row = boxes.spans.rows(span.recorded)
     step = recorded_steps[place]
@@ -88,7 +88,7 @@ def assemble(log: Log, span: Span, window: Window, map_view: MapView, vehicle: V
         ego=ego,
         tracks=_tracks(boxes, step, row, log.tracks, window),
         static_objects=_static_objects(boxes, row[step == window.history_steps], log.tracks),
-        lights=_lights(lights, recorded_steps, span.recorded),
+        lights=_lights(held.lights, recorded_steps, span.recorded),
         route=index.scenes.routes[scene] if scene >= 0 else np.zeros(0, np.int64),
         goal=goal,
         map=map_view,
@@ -101,8 +101,8 @@ def _type(index: Index, frame: int) -> str:
     return index.tags.names[index.tags.code[first:last].max()] if last > first else "unknown"
 
 
-def _ego(frames: Frames, steps: Ints, vehicle: Vehicle) -> Ego:
-    pose, velocity, acceleration = frames.pose[steps], frames.velocity[steps], frames.acceleration[steps]
+def _ego(motion: EgoMotion, steps: Ints, vehicle: Vehicle) -> Ego:
+    pose, velocity, acceleration = motion.pose[steps], motion.velocity[steps], motion.acceleration[steps]
     valid = (steps >= 0) & np.isfinite(pose).all(axis=1) & np.isfinite(velocity).all(axis=1)
     acceleration_valid = valid & np.isfinite(acceleration).all(axis=1)
     unknown = ~valid

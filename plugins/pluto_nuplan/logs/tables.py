@@ -6,7 +6,7 @@ import numpy as np
 
 from pluto_core.errors import Reason, SampleError
 from pluto_core.scene import Category, Floats, Ints, Mask
-from pluto_nuplan.logs.columns import Boxes, Frames, LogLights, LogScenes, LogTracks, Lookup, Spans, Tags
+from pluto_nuplan.logs.columns import Boxes, EgoMotion, Frames, LogLights, LogScenes, LogTracks, Lookup, Spans, Tags
 from pluto_nuplan.logs.database import NO_TOKEN, Columns, Database, Words, hex_tokens
 
 CHANNEL = "MergedPointCloud"
@@ -26,9 +26,12 @@ _POSE = ", ".join(_number(f"e.{name}", name) for name in ("x", "y", "qw", "qx", 
 _MOTION = ", ".join(_number(f"e.{name}", name) for name in ("vx", "vy", "acceleration_x", "acceleration_y"))
 _FRAMES = (
     f"SELECT {_token('p.token', 'token')}, {_token('p.scene_token', 'scene')}, "
-    f"coalesce(cast(p.timestamp AS INTEGER), -1) AS time_us, {_POSE}, {_MOTION} "
-    "FROM lidar_pc AS p JOIN lidar AS l ON l.token = p.lidar_token AND l.channel = ? "
-    "LEFT JOIN ego_pose AS e ON e.token = p.ego_pose_token ORDER BY p.rowid"
+    "coalesce(cast(p.timestamp AS INTEGER), -1) AS time_us "
+    "FROM lidar_pc AS p JOIN lidar AS l ON l.token = p.lidar_token AND l.channel = ? ORDER BY p.rowid"
+)
+_EGO = (
+    f"SELECT {_token('p.token', 'frame')}, {_POSE}, {_MOTION} "
+    "FROM lidar_pc AS p JOIN ego_pose AS e ON e.token = p.ego_pose_token {where}"
 )
 _SCENES = (
     f"SELECT {_token('s.token', 'token')}, s.name AS name, cast(s.roadblock_ids AS TEXT) AS route, "
@@ -126,11 +129,24 @@ def read_frames(database: Database, scene_tokens: Words) -> Frames:
         token=tokens[order],
         time_us=times[order],
         scene=Lookup.of(scene_tokens).find(rows.tokens("scene")[order]),
-        pose=_poses(rows)[order],
-        velocity=_pairs(rows, "vx", "vy")[order],
-        acceleration=_pairs(rows, "acceleration_x", "acceleration_y")[order],
         lookup=Lookup.of(tokens[order]),
     )
+
+
+def read_ego(database: Database, frames: Frames, wanted: Ints | None) -> EgoMotion:
+    """Return the ego vehicle at `wanted` frames, or at all (None)."""
+    rows = _of_frames(database, _EGO.format(where="{}"), "WHERE p.token", frames, wanted)
+    frame = frames.lookup.find(rows.tokens("frame"))
+    known = frame >= 0
+    motion = EgoMotion(
+        pose=np.full((len(frames), 3), np.inf),
+        velocity=np.full((len(frames), 2), np.inf),
+        acceleration=np.full((len(frames), 2), np.inf),
+    )
+    motion.pose[frame[known]] = _poses(rows)[known]
+    motion.velocity[frame[known]] = _pairs(rows, "vx", "vy")[known]
+    motion.acceleration[frame[known]] = _pairs(rows, "acceleration_x", "acceleration_y")[known]
+    return motion
 
 
 def read_tags(database: Database, frames: Frames) -> Tags:
@@ -162,7 +178,7 @@ def read_tracks(database: Database) -> LogTracks:
 
 def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: Ints | None) -> Boxes:
     """Return the boxes of `wanted` frames, or of the whole log (None). Boxes of unknown frames or tracks are left out."""
-    rows = _of_frames(database, _BOXES.format(where="{}"), "WHERE", frames, wanted)
+    rows = _of_frames(database, _BOXES.format(where="{}"), "WHERE lidar_pc_token", frames, wanted)
     frame = frames.lookup.find(rows.tokens("frame"))
     track = tracks.lookup.find(rows.tokens("track"))
     order = _by_frame(frame, (frame >= 0) & (track >= 0))
@@ -177,7 +193,7 @@ def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: In
 
 def read_lights(database: Database, frames: Frames, wanted: Ints | None) -> LogLights:
     """Return the traffic lights of `wanted` frames, or of the whole log (None)."""
-    rows = _of_frames(database, _LIGHTS.format(and_where="{}"), "AND", frames, wanted)
+    rows = _of_frames(database, _LIGHTS.format(and_where="{}"), "AND lidar_pc_token", frames, wanted)
     frame = frames.lookup.find(rows.tokens("frame"))
     order = _by_frame(frame, frame >= 0)
     return LogLights(
@@ -187,12 +203,12 @@ def read_lights(database: Database, frames: Frames, wanted: Ints | None) -> LogL
     )
 
 
-def _of_frames(database: Database, sql: str, conjunction: str, frames: Frames, wanted: Ints | None) -> Columns:
+def _of_frames(database: Database, sql: str, condition: str, frames: Frames, wanted: Ints | None) -> Columns:
     if wanted is None:
         return database.read(sql.format(""))
     octets = frames.token[wanted].astype(">u8").tobytes()
     blobs = [octets[place : place + 8] for place in range(0, len(octets), 8)]
-    return database.read(sql.format(f"{conjunction} lidar_pc_token = ?"), blobs)
+    return database.read(sql.format(f"{condition} = ?"), blobs)
 
 
 def _by_frame(frame: Ints, kept: Mask) -> Ints:
