@@ -37,15 +37,22 @@ class Field:
         dtype = np.dtype(self.spec.dtype)
         shape = (len(self.rows), *self.shape)
         batch = buffer[self.offset : self.offset + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
-        for target, row in zip(batch, self.rows, strict=True) if batch.ndim > 1 else ():
+        if not self.shape:
+            batch[:] = [self.spec.pad if row is None else row for row in self.rows]
+            return batch
+        pad, whole, inner = self.spec.pad, self.shape, self.shape[1:]
+        ragged = isinstance(self.spec.dims[0], str)
+        for target, row in zip(batch, self.rows, strict=True):
             if row is None:
-                target[...] = self.spec.pad
-            elif row.shape == self.shape:
+                target[...] = pad
+            elif row.shape == whole:
                 target[...] = row
+            elif ragged and row.shape[1:] == inner:
+                size = len(row)
+                target[:size] = row
+                target[size:] = pad
             else:
                 _fit(target, row, self.spec)
-        if batch.ndim == 1:
-            batch[:] = [self.spec.pad if row is None else row for row in self.rows]
         return batch
 
 
