@@ -40,6 +40,11 @@ def headings_of(quaternions: Floats) -> Floats:
     return np.asarray(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)), np.float64)
 
 
+def seconds(times: Ints, ticks_per_s: float) -> Floats:
+    """Return times as seconds after the first one; Unix nanoseconds are too large for a float64 to tell 0.1 us apart."""
+    return np.asarray((times - times[:1]) / ticks_per_s, np.float64)
+
+
 def read_ego(folder: Path) -> tuple[Ints, Floats, Floats]:
     """Return times (ns), (k, 2) positions and (k,) headings of the car, at the rate of its localisation."""
     table = read_table(folder / POSES, _POSE_COLUMNS)
@@ -84,7 +89,7 @@ def objects_of(table: pa.Table, frames_ns: Ints, ego_position: Floats, ego_headi
         category=np.asarray([category_of(str(name)) for name in categories], np.int8),
         position=position,
         heading=np.where(valid, (heading + np.pi) % (2 * np.pi) - np.pi, 0.0),
-        velocity=differentiate(position, np.asarray(frames_ns * 1e-9, np.float64), valid),
+        velocity=differentiate(position, seconds(frames_ns, 1e9), valid),
         size=size,
         valid=valid,
     )

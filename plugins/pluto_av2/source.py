@@ -13,7 +13,7 @@ from pluto_av2.maps import read_map
 from pluto_av2.motion import read_motion
 from pluto_av2.recording import FRAME_S, Recording
 from pluto_av2.routes import driven_route
-from pluto_av2.sensor import POSES, objects_of, rates, read_boxes, read_ego
+from pluto_av2.sensor import POSES, objects_of, rates, read_boxes, read_ego, seconds
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
@@ -149,7 +149,7 @@ class Av2Source:
         place = np.searchsorted(times_ns, frames_ns)
         if len(frames_ns) == 0 or place.max() >= len(times_ns) or not np.array_equal(times_ns[place], frames_ns):
             raise SampleError(Reason.BROKEN_ROWS, f"{folder / POSES} lacks a pose of an annotated frame")
-        times_s = np.asarray(frames_ns * 1e-9, np.float64)
+        times_s = seconds(frames_ns, 1e9)
         velocity = rates(position[place], times_s)
         view = read_map(folder, log, self._config.lane_types)
         return Recording(
@@ -177,7 +177,7 @@ class Av2Source:
             position=told.position,
             heading=told.heading,
             velocity=told.velocity,
-            acceleration=rates(told.velocity, np.asarray(told.times_us * 1e-6, np.float64)),
+            acceleration=rates(told.velocity, seconds(told.times_us, 1e6)),
             objects=told.objects,
             map=view,
             route=driven_route(view, told.position, told.heading, self._config.route_lookahead_m),
