@@ -27,7 +27,8 @@ _BEFORE_JUNCTION_M = 25.0
 def still_beside(traffic: Traffic) -> npt.NDArray[np.bool_]:
     """Whether vehicles that change lanes still take room in their old lane, bool, shape (N,)."""
     state = traffic.state
-    return (state.beside != NONE) & (traffic.time_s - state.change_s < _BOTH_LANES_SHARE * CHANGE_S)
+    beside: npt.NDArray[np.bool_] = (state.beside != NONE) & (traffic.time_s - state.change_s < _BOTH_LANES_SHARE * CHANGE_S)
+    return beside
 
 
 def faded(elapsed_s: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ so that left turns wait for a gap.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from pluto_nuplan.synth.curves import Array
 from pluto_nuplan.synth.drivers import Fleet
@@ -26,14 +27,14 @@ _FAR_M = 1e3
 
 def decision_distance(roads: Roads, onward: Ints, speed_mps: Array) -> Array:
     """How far from the stop line drivers ask for their connector, metres, shape (N,)."""
-    left = roads.turn[onward] == LEFT
+    left: npt.NDArray[np.bool_] = roads.turn[onward] == LEFT
     straight = speed_mps**2 / 3.6 + 1.5 * speed_mps + 5.0
     return np.where(left, speed_mps**2 / 4.0 + 0.6 * speed_mps + 3.0, straight)
 
 
-def can_stop(speed_mps: Array, line_m: Array) -> Array:
+def can_stop(speed_mps: Array, line_m: Array) -> npt.NDArray[np.bool_]:
     """Whether drivers at `line_m` before a stop line can still stop without braking hard, bool, shape (N,)."""
-    stoppable: Array = speed_mps**2 / (2 * _STOPPING_MPS2) + _REACTION_S * speed_mps <= line_m - STOP_SETBACK_M
+    stoppable: npt.NDArray[np.bool_] = speed_mps**2 / (2 * _STOPPING_MPS2) + _REACTION_S * speed_mps <= line_m - STOP_SETBACK_M
     return stoppable
 
 
@@ -105,5 +106,5 @@ class Claims:
             if edge[index] != target:
                 room_m[target] -= self._needs(index)
 
-    def _needs(self, index: int) -> float:
+    def _needs(self, index: np.int64) -> float:
         return float(self._fleet.front_m[index] + self._fleet.rear_m[index] + _ROOM_M)

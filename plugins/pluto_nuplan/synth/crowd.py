@@ -143,15 +143,15 @@ def place_things(surroundings: Surroundings, near_m: tuple[Array, float], densit
     """Park cars in car parks and at kerbs, set up work zones, and put things on walkways, in the square `near_m`."""
     rows: list[tuple[str, Array, tuple[float, float, float]]] = []
     for park in surroundings.car_parks:
-        for slot in park.slots[rng.random(len(park.slots)) < min(_SLOT_SHARE * density, 0.95)]:
-            rows.append(("vehicle", slot + rng.normal(0.0, (0.08, 0.08, 0.02)), _car_size(rng)))
+        taken = park.slots[rng.random(len(park.slots)) < min(_SLOT_SHARE * density, 0.95)]
+        rows += [("vehicle", slot + rng.normal(0.0, (0.08, 0.08, 0.02)), _car_size(rng)) for slot in taken]
     for strip in surroundings.strips:
         places = strip.places
         if rng.random() < _ZONE_SHARE * min(density, 2.0) and len(places) > 6:  # noqa: PLR2004  (a zone takes five)
             rows += _work_zone(places[1], rng)
             places = places[1 + round(_ZONE_M / 6.0) + 1 :]
-        for place in places[rng.random(len(places)) < min(_KERB_SHARE * density, 0.9)]:
-            rows.append(("vehicle", place + rng.normal(0.0, (0.05, 0.05, 0.01)), _car_size(rng)))
+        taken = places[rng.random(len(places)) < min(_KERB_SHARE * density, 0.9)]
+        rows += [("vehicle", place + rng.normal(0.0, (0.05, 0.05, 0.01)), _car_size(rng)) for place in taken]
     rows += _bins(surroundings, density, rng)
     centre, half = near_m
     rows = [row for row in rows if np.abs(row[1][:2] - centre).max() < half]

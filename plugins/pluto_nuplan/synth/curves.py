@@ -21,9 +21,9 @@ def unit(heading_rad: float) -> Array:
     return np.array([math.cos(heading_rad), math.sin(heading_rad)])
 
 
-def wrap(angle_rad: Array) -> Array:
-    """Angles brought into [-pi, pi)."""
-    return (angle_rad + np.pi) % (2 * np.pi) - np.pi
+def wrap(angle_rad: float) -> float:
+    """An angle brought into [-pi, pi)."""
+    return (angle_rad + math.pi) % (2 * math.pi) - math.pi
 
 
 def lengths(line: Array) -> Array:
@@ -48,7 +48,8 @@ def resample(line: Array, spacing_m: float = SPACING_M) -> Array:
 
 def offset(line: Array, heading_rad: Array, distance_m: float) -> Array:
     """The line moved to its left by `distance_m` (to its right where negative), vertex by vertex."""
-    return line + distance_m * np.stack((-np.sin(heading_rad), np.cos(heading_rad)), axis=1)
+    moved: Array = line + distance_m * np.stack((-np.sin(heading_rad), np.cos(heading_rad)), axis=1)
+    return moved
 
 
 def bezier(start: Array, start_rad: float, end: Array, end_rad: float) -> Array:
@@ -56,7 +57,7 @@ def bezier(start: Array, start_rad: float, end: Array, end_rad: float) -> Array:
 
     Cubic Bezier curve; the handles are 4/3 tan(turn/4) of the radius, which makes the arc of a circle where one fits.
     """
-    turn = (end_rad - start_rad + math.pi) % (2 * math.pi) - math.pi
+    turn = wrap(end_rad - start_rad)
     chord = end - start
     if abs(turn) < _NEARLY_STRAIGHT_RAD:
         handles = np.full(2, np.hypot(*chord) / 3)
@@ -65,7 +66,8 @@ def bezier(start: Array, start_rad: float, end: Array, end_rad: float) -> Array:
         handles = reach * _CIRCLE_HANDLE * math.tan(abs(turn) / 4) / math.tan(abs(turn) / 2)
     t = np.linspace(0.0, 1.0, _DENSE)[:, None]
     first, second = start + handles[0] * unit(start_rad), end - handles[1] * unit(end_rad)
-    return (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * first + 3 * (1 - t) * t**2 * second + t**3 * end
+    curve: Array = (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * first + 3 * (1 - t) * t**2 * second + t**3 * end
+    return curve
 
 
 def bump(start: Array, start_rad: float, end: Array, end_rad: float, height_m: float) -> Array:
@@ -74,7 +76,8 @@ def bump(start: Array, start_rad: float, end: Array, end_rad: float, height_m: f
     along = lengths(base)
     swing = height_m * np.sin(np.pi * along / along[-1]) ** 2
     heading = headings(base)
-    return base + swing[:, None] * np.stack((-np.sin(heading), np.cos(heading)), axis=1)
+    curve: Array = base + swing[:, None] * np.stack((-np.sin(heading), np.cos(heading)), axis=1)
+    return curve
 
 
 def rounded_corner(start: Array, corner: Array, end: Array, radius_m: float) -> Array:

@@ -17,8 +17,8 @@ from pluto_nuplan.synth.traffic import STEP_S, Traffic
 
 _WARM_UP_S = 10.0
 _WINDOW_M = 380.0
-_VEHICLE_EVERY_M = 50.0
-_PERSON_EVERY_M = 80.0
+_VEHICLE_EVERY_M = 42.0
+_PERSON_EVERY_M = 62.0
 _SPARE_STEPS = 4
 _RECORDED = ("edge", "along_m", "speed_mps", "acceleration_mps2", "onward", "odometer_m", "change_s", "change_m")
 

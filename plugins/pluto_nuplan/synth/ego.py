@@ -29,6 +29,7 @@ _MIDDLE = (0.2, 0.8)
 _REACH_M = 300.0
 _FITS_BONUS = 1e3
 _STANDING_MPS, _SLOW_MPS, _BRISK_MPS = 0.1, (2.0, 6.5), 8.0
+_WAIT = (0.15, 0.5)
 _CLOSE_M = 22.0
 
 
@@ -62,19 +63,19 @@ def _shown(past: Past, roads: Roads, behaviour: str) -> Array:
     first, last = (round(share * count) for share in _MIDDLE)
     speed = past.speed_mps[first:last]
     pace: Array = speed.mean(axis=0) / 10.0
+    shown = pace
     if behaviour == "red_light":
         stands = (speed < _STANDING_MPS).mean(axis=0)
         lively = (speed > _BRISK_MPS).mean(axis=0)
-        return np.where((stands > 0.15) & (stands < 0.5), 1.0, 0.0) + np.minimum(lively, 0.4)  # noqa: PLR2004  (shares)
-    if behaviour == "slow_leader":
+        shown = 1.0 * ((stands > _WAIT[0]) & (stands < _WAIT[1])) + np.minimum(lively, 0.4)
+    elif behaviour == "slow_leader":
         slow = (speed > _SLOW_MPS[0]) & (speed < _SLOW_MPS[1]) & (past.gap_m[first:last] < _CLOSE_M)
-        return 2.0 * slow.mean(axis=0)
-    if behaviour == "lane_change":
+        shown = 2.0 * slow.mean(axis=0)
+    elif behaviour == "lane_change":
         begun = past.change_s[last - 1] - past.start_s
-        inside = (begun > first * past.step_s) & (begun < (last - 1) * past.step_s)
-        return inside + pace / 2
-    if behaviour in {"turning", "off_route"}:
+        shown = 1.0 * ((begun > first * past.step_s) & (begun < (last - 1) * past.step_s)) + pace / 2
+    elif behaviour in {"turning", "off_route"}:
         turn = roads.turn[past.edge[first:last].astype(np.int64)]
         turning = ((turn >= 0) & (turn != STRAIGHT) & (speed > _SLOW_MPS[0])).mean(axis=0)
-        return np.minimum(4.0 * turning, 1.0) + pace / 2
-    return pace
+        shown = np.minimum(4.0 * turning, 1.0) + pace / 2
+    return shown

@@ -154,7 +154,7 @@ def _place_junctions(grid: _Grid) -> tuple[list[Junction], list[Arm], dict[tuple
             step = ((1, 0), (0, 1), (-1, 0), (0, -1))[direction]
             if not grid.exists(i + step[0], j + step[1]):
                 continue
-            heading = grid.twist_rad[i, j] + direction * math.pi / 2
+            heading = float(grid.twist_rad[i, j]) + direction * math.pi / 2
             reach = LANE_WIDTH_M * grid.lanes(i, j, (direction + 1) % 4) + SETBACK_M
             point = grid.nodes_m[i, j] + reach * unit(heading)
             lanes, strip = grid.lanes(i, j, direction), grid.strip_m(i, j, direction)

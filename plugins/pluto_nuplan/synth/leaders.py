@@ -45,7 +45,7 @@ def make_rows(roads: Roads, fleet: Fleet, edge: Ints, along_m: Array, ghosts: tu
     parting: list[tuple[int, int, float]] = []
     for index in np.flatnonzero(edge >= roads.lane_count):
         rear = along_m[index] - fleet.rear_m[index]
-        parting.extend((index, other, along_m[index]) for other, part in roads.siblings[edge[index]] if rear < part)
+        parting.extend((int(index), other, float(along_m[index])) for other, part in roads.siblings[edge[index]] if rear < part)
     owners, edges, places = zip(*parting, strict=True) if parting else ((), (), ())
     changing = len(ghosts[0])
     return Rows(

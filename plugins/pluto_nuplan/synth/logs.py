@@ -1,7 +1,7 @@
 """Writer of one log: a drive as a nuPlan v1.1 SQLite database."""
 
 import contextlib
-import datetime
+import datetime as dt
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pluto_nuplan.synth.drive import Drive
 from pluto_nuplan.synth.ego import AXLE_TO_CENTRE_M
 from pluto_nuplan.synth.fids import Fids
 from pluto_nuplan.synth.objects import CATEGORIES, Objects, observe
+from pluto_nuplan.synth.roads import Ints
 from pluto_nuplan.synth.routes import scene_routes
 from pluto_nuplan.synth.schema import CREATE_INDICES, CREATE_TABLES, insert_statement
 from pluto_nuplan.synth.signals import STATUS_NAMES
@@ -39,16 +40,19 @@ class _Clock:
     """Times of a log: of its frames and poses in microseconds, and in seconds since the drive's start."""
 
     start_us: int
-    frame_us: np.ndarray[Any, np.dtype[np.int64]]
-    pose_us: np.ndarray[Any, np.dtype[np.int64]]
+    frame_us: Ints
+    pose_us: Ints
 
     @property
     def frame_s(self) -> Array:
-        return (self.frame_us - self.start_us) * 1e-6 + _LEAD_IN_S
+        return self._seconds(self.frame_us)
 
     @property
     def pose_s(self) -> Array:
-        return (self.pose_us - self.start_us) * 1e-6 + _LEAD_IN_S
+        return self._seconds(self.pose_us)
+
+    def _seconds(self, times_us: Ints) -> Array:
+        return np.asarray((times_us - self.start_us) * 1e-6 + _LEAD_IN_S, np.float64)
 
 
 @attrs.frozen
@@ -90,7 +94,7 @@ def write_log(target: LogTarget, drive: Drive, seconds: float, fids: Fids, rng: 
 def _set_clock(name: str, seconds: float, rng: np.random.Generator) -> _Clock:
     """Frames at 20 Hz from the time in the log's name, and poses on a clock of their own."""
     stamp, _, start, _ = name.split("_")
-    day = datetime.datetime.strptime(stamp, "%Y.%m.%d.%H.%M.%S").replace(tzinfo=datetime.timezone.utc)
+    day = dt.datetime.strptime(stamp, "%Y.%m.%d.%H.%M.%S").replace(tzinfo=dt.timezone.utc)
     start_us = (int(day.timestamp()) + int(start)) * 1_000_000
     count = round(seconds * 1e6 / FRAME_US)
     frames = start_us + np.arange(count) * FRAME_US + rng.integers(-_JITTER_US, _JITTER_US + 1, count)
@@ -240,9 +244,7 @@ class _Writer:
         self._database.executemany(insert_statement(table), rows)
 
 
-def _links(
-    frame: np.ndarray[Any, np.dtype[np.int64]], track: np.ndarray[Any, np.dtype[np.int64]], tokens: list[bytes]
-) -> tuple[list[bytes | None], list[bytes | None]]:
+def _links(frame: Ints, track: Ints, tokens: list[bytes]) -> tuple[list[bytes | None], list[bytes | None]]:
     """For each box the tokens of the next and the previous box of its track."""
     following: list[bytes | None] = [None] * len(tokens)
     before: list[bytes | None] = [None] * len(tokens)

@@ -69,10 +69,17 @@ def observe(drive: Drive, times_s: Array, ego: Array, rng: np.random.Generator) 
     ranges = np.concatenate((rng.uniform(*_RANGE_M, moving), rng.uniform(*_THING_RANGE_M, len(category) - moving)))
     seen = (distance < ranges) & ~_hidden(frames, len(category), rng)
     keep = rng.permutation(np.flatnonzero(seen.any(axis=0)))
-    size = np.concatenate((sizes, drive.people.size_m, drive.things.size_m))[keep]
-    yaws = (yaws + np.pi) % (2 * np.pi) - np.pi
-    columns = (values[:, keep] for values in (xs, ys, yaws, vx, vy, distance, seen))
-    return Objects(category[keep], size, *columns)
+    return Objects(
+        category=category[keep],
+        size_m=np.concatenate((sizes, drive.people.size_m, drive.things.size_m))[keep],
+        x_m=xs[:, keep],
+        y_m=ys[:, keep],
+        yaw_rad=((yaws + np.pi) % (2 * np.pi) - np.pi)[:, keep],
+        vx_mps=vx[:, keep],
+        vy_mps=vy[:, keep],
+        distance_m=distance[:, keep],
+        seen=seen[:, keep],
+    )
 
 
 def _walking_headings(vx: Array, vy: Array) -> Array:

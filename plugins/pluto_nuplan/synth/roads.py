@@ -71,7 +71,8 @@ class Roads:
     def allowed_speed(self, edge: Ints, along_m: Array) -> Array:
         """Speed in m/s that the road allows at arc lengths along edges."""
         cell = np.clip((along_m / self.spacing_m[edge]).astype(np.int64), 0, self.count[edge] - 1)
-        return self.speed_mps[self.first[edge] + cell]
+        allowed: Array = self.speed_mps[self.first[edge] + cell]
+        return allowed
 
     def project(self, edge: int, point_m: Array) -> float:
         """Arc length of the vertex of an edge that is nearest to a point."""
@@ -83,7 +84,7 @@ class Roads:
 def pack_roads(town: Town) -> Roads:
     """Pack a town's lanes and connectors for the traffic simulation."""
     lines = [lane.line_m for lane in town.lanes] + [connector.line_m for connector in town.connectors]
-    limits = np.array([edge.limit_mps for edge in (*town.lanes, *town.connectors)])
+    limits = np.array([lane.limit_mps for lane in town.lanes] + [connector.limit_mps for connector in town.connectors])
     count = np.array([len(line) for line in lines])
     length = np.array([float(lengths(line)[-1]) for line in lines])
     spacing = length / (count - 1)
@@ -117,7 +118,8 @@ def _speed_profile(heading: Array, spacing_m: float, limit_mps: float) -> Array:
     # v(s)^2 <= v(s')^2 + 2 b (s' - s) for every later s': a running minimum from the end.
     along = np.arange(len(speed)) * spacing_m
     budget = speed**2 + 2 * SLOWING_MPS2 * along
-    return np.sqrt(np.minimum.accumulate(budget[::-1])[::-1] - 2 * SLOWING_MPS2 * along)
+    profile: Array = np.sqrt(np.minimum.accumulate(budget[::-1])[::-1] - 2 * SLOWING_MPS2 * along)
+    return profile
 
 
 def _outgoing(town: Town) -> tuple[tuple[int, ...], ...]:

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 
 from pluto_nuplan.synth.curves import Array
 from pluto_nuplan.synth.drive import Drive
@@ -17,17 +18,18 @@ _ASTRAY_M = 260.0
 def scene_routes(drive: Drive, scene_steps: list[int], fids: Fids) -> list[list[int]]:
     """The route of each scene that begins at a step: what the ego drives from there on, and some way beyond.
 
-    In a drive off its route, the scene in the middle has a route that leaves the driven way at the next junction.
+    In a drive off its route, one scene has a route that leaves the driven way at the next junction.
     """
     roads = drive.world.roads
     if drive.parked is not None:
         edges = extend(roads, [nearest_lane(roads, drive.parked)], _ASTRAY_M)
         return [fids.blocks_of(edges)] * len(scene_steps)
     driven = drive.ego_edges()
+    off = _scene_before_junction(driven >= roads.lane_count, scene_steps) if drive.behaviour == "off_route" else None
     routes = []
     for number, step in enumerate(scene_steps):
         ahead = [int(edge) for edge, _ in itertools.groupby((*driven[step:].tolist(), *drive.onward))]
-        if drive.behaviour == "off_route" and number == len(scene_steps) // 2:
+        if number == off:
             routes.append(fids.blocks_of(_astray(roads, ahead)))
         else:
             routes.append(fids.blocks_of(extend(roads, ahead, _BEYOND_M)))
@@ -49,6 +51,14 @@ def nearest_lane(roads: Roads, pose: Array) -> int:
     gaps = np.hypot(*(roads.points_m - pose[:2]).T)
     gaps[int(roads.first[roads.lane_count]) :] = np.inf
     return int(np.searchsorted(roads.first, int(np.argmin(gaps)), side="right") - 1)
+
+
+def _scene_before_junction(inside: npt.NDArray[np.bool_], scene_steps: list[int]) -> int:
+    """The scene, first two and last two left out, after whose beginning the ego first enters a junction."""
+    entries = np.flatnonzero(np.diff(inside.astype(np.int64)) > 0)
+    waits = [min((entries[entries >= step] - step).tolist(), default=len(inside)) for step in scene_steps]
+    middle = range(2, len(scene_steps) - 2)
+    return min(middle, key=lambda number: waits[number])
 
 
 def _astray(roads: Roads, ahead: list[int]) -> list[int]:

@@ -67,10 +67,10 @@ def draw_signals(town: Town, rng: np.random.Generator) -> Signals:
     """Draw a timing for every junction of a town."""
     count = len(town.junctions)
     green = rng.uniform(*_GREEN_S, (count, 2)).round(1)
-    for junction in town.junctions:
-        axes = np.array([town.arms[arm].direction % 2 for arm in junction.arms])
+    for each in town.junctions:
+        axes = np.array([town.arms[arm].direction % 2 for arm in each.arms])
         alone = np.flatnonzero(np.bincount(axes, minlength=2) == 1)
-        green[junction.index, alone] = rng.uniform(*_SIDE_GREEN_S, len(alone)).round(1)
+        green[each.index, alone] = rng.uniform(*_SIDE_GREEN_S, len(alone)).round(1)
     served = green + YELLOW_S + _LEFT_LAG_S + LEFT_YELLOW_S + _ALL_RED_S
     axis = np.array([town.arms[connector.arms[0]].direction % 2 for connector in town.connectors])
     junction = np.array([connector.junction for connector in town.connectors])

@@ -79,7 +79,7 @@ def _look(drive: Drive, times_s: Array, motion: Array) -> _Frames:
         line=np.where(on_lane, line, np.inf),
         on_lane=on_lane,
         turn=roads.turn[edge].astype(np.float64),
-        since_entry_s=(step - entry[step]) * STEP_S,
+        since_entry_s=np.asarray((step - entry[step]) * STEP_S, np.float64),
         red=on_lane & (light != GREEN),
         change_s=drive.start_s + times_s - steps["change_s"][step, ego],
         change_m=steps["change_m"][step, ego],
@@ -147,12 +147,13 @@ def _changing(frames: _Frames) -> dict[str, Bools]:
 
 
 def _near(objects: Objects) -> dict[str, Bools]:
-    def count(name: str, reach_m: float) -> Array:
+    def count(name: str, reach_m: float) -> npt.NDArray[np.int_]:
         chosen = objects.category == CATEGORIES.index(name)
-        return (objects.seen[:, chosen] & (objects.distance_m[:, chosen] < reach_m)).sum(axis=1).astype(np.float64)
+        near: npt.NDArray[np.bool_] = objects.seen[:, chosen] & (objects.distance_m[:, chosen] < reach_m)
+        return np.asarray(near.sum(axis=1), np.int_)
 
     long = (objects.category == 0) & (objects.size_m[:, 1] > _LONG_VEHICLE_M)
-    near_long = (objects.seen[:, long] & (objects.distance_m[:, long] < 14.0)).any(axis=1)  # noqa: PLR2004
+    near_long = np.asarray((objects.seen[:, long] & (objects.distance_m[:, long] < 14.0)).any(axis=1), np.bool_)  # noqa: PLR2004
     return {
         "near_multiple_vehicles": count("vehicle", 16.0) >= 6,  # noqa: PLR2004
         "near_multiple_pedestrians": count("pedestrian", 15.0) >= 3,  # noqa: PLR2004

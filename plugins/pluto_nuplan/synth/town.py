@@ -9,7 +9,7 @@ import math
 import attrs
 import numpy as np
 
-from pluto_nuplan.synth.curves import SPACING_M, Array, bezier, headings, offset, resample
+from pluto_nuplan.synth.curves import SPACING_M, Array, bezier, headings, offset, resample, wrap
 from pluto_nuplan.synth.layout import LANE_WIDTH_M, Arm, Junction, Plan, Street, plan_town
 
 BOUNDARY_SPACING_M = 0.5
@@ -111,7 +111,7 @@ def street_headings(street: Street) -> Array:
     """Tangent headings of a street's middle line, exact at both ends, shape (N,)."""
     heading = headings(street.line_m)
     for end in (0, -1):
-        heading[end] += (street.heading_rad[end] - heading[end] + math.pi) % (2 * math.pi) - math.pi
+        heading[end] += wrap(street.heading_rad[end] - heading[end])
     return heading
 
 
@@ -122,8 +122,9 @@ def _lay_lanes(plan: Plan, boundaries: list[Array]) -> tuple[list[LaneGroup], li
         line, heading = street.line_m, street_headings(street)
         for arms in (street.arms, street.arms[::-1]):
             first = len(boundaries)
-            for order in range(street.lanes + 1):
-                boundaries.append(resample(offset(line, heading, -order * LANE_WIDTH_M), BOUNDARY_SPACING_M))
+            boundaries.extend(
+                resample(offset(line, heading, -order * LANE_WIDTH_M), BOUNDARY_SPACING_M) for order in range(street.lanes + 1)
+            )
             own = range(len(lanes), len(lanes) + street.lanes)
             for order, index in enumerate(own):
                 middle = resample(offset(line, heading, -(order + 0.5) * LANE_WIDTH_M), SPACING_M)
@@ -174,8 +175,8 @@ def _connect(plan: Plan, start: Lane, end: Lane, turn: int, place: tuple[int, in
     end_rad = plan.arms[arms[1]].heading_rad
     line = resample(bezier(start.line_m[-1], start_rad, end.line_m[0], end_rad), SPACING_M)
     heading = headings(line)
-    heading[0] += (start_rad - heading[0] + math.pi) % (2 * math.pi) - math.pi
-    heading[-1] += (end_rad - heading[-1] + math.pi) % (2 * math.pi) - math.pi
+    heading[0] += wrap(start_rad - heading[0])
+    heading[-1] += wrap(end_rad - heading[-1])
     left = len(boundaries)
     boundaries.extend(resample(offset(line, heading, side * LANE_WIDTH_M / 2), BOUNDARY_SPACING_M) for side in (1.0, -1.0))
     return Connector(

@@ -168,7 +168,7 @@ class Traffic:
         state.along_m += way
         state.odometer_m += way
         state.speed_mps = speed
-        for index in np.flatnonzero(state.along_m > roads.length_m[state.edge]):
+        for index in np.flatnonzero(state.along_m > roads.length_m[state.edge]).tolist():
             state.along_m[index] -= roads.length_m[state.edge[index]]
             state.edge[index], state.onward[index] = state.onward[index], state.beyond[index]
             state.beyond[index] = self._choose(index, int(state.onward[index]))
