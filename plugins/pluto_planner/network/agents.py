@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pluto_planner.network.batch import Group
 from pluto_planner.network.ego import EgoStateAttention, EgoStateMlp
 from pluto_planner.network.history import HistoryEncoder
+from pluto_planner.network.known import on_known_rows
 
 HISTORY_CHANNELS = 9
 CATEGORIES = 4
@@ -29,7 +30,7 @@ def motion_channels(agent: Group, steps: int) -> Tensor:
 class AgentEncoder(nn.Module):
     """Encodes the history of each agent and the present state of the ego vehicle (model spec section 3)."""
 
-    def __init__(  # noqa: PLR0913 -- the settings of the published network
+    def __init__(
         self,
         *,
         dim: int,
@@ -48,19 +49,17 @@ class AgentEncoder(nn.Module):
         self.ego_state_emb: EgoStateAttention | EgoStateMlp | None = None
         if not use_ego_history:
             self.ego_state_emb = (
-                EgoStateAttention(state_channel, dim, state_dropout)
-                if state_attn_encoder
-                else EgoStateMlp(state_channel, dim)
+                EgoStateAttention(state_channel, dim, state_dropout) if state_attn_encoder else EgoStateMlp(state_channel, dim)
             )
         self.type_emb = nn.Embedding(CATEGORIES, dim)
 
     def forward(self, agent: Group, current_state: Tensor) -> Tensor:
         """Return tokens (B, A, D) of agents (B, A, T, ...) and ego state (B, 7 or more)."""
-        known = agent["valid_mask"][..., : self.history_steps].any(dim=-1)
         skipped = 0 if self.ego_state_emb is None else 1
         channels = motion_channels(agent, self.history_steps)[:, skipped:]
-        motion = self.history_encoder(channels.flatten(0, 1)).unflatten(0, channels.shape[:2])
-        token = torch.where(known[:, skipped:, None], motion, 0.0)
+        known = agent["valid_mask"][:, skipped:, : self.history_steps].any(dim=-1)
+        token = on_known_rows(self.history_encoder, known.flatten(), channels.flatten(0, 1))
+        token = token.unflatten(0, known.shape)
         if self.ego_state_emb is not None:
             ego = self.ego_state_emb(current_state[:, : self.state_channel])
             token = torch.cat((ego[:, None], token), dim=1)

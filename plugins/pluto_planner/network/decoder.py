@@ -39,9 +39,7 @@ class DecoderLayer(nn.Module):
         self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(dim) for _ in range(4))
         self.dropout1, self.dropout2, self.dropout3 = (nn.Dropout(dropout) for _ in range(3))
 
-    def forward(  # noqa: PLR0913, PLR0917 -- two token sets, their masks and the modes' positions
-        self, query: Tensor, valid: Tensor, across: Tensor, scene: Tensor, attend: Tensor, mode_pos: Tensor
-    ) -> Tensor:
+    def forward(self, query: Tensor, valid: Tensor, across: Tensor, scene: Tensor, attend: Tensor, mode_pos: Tensor) -> Tensor:
         """Refine the queries.
 
         Args:
@@ -69,7 +67,7 @@ class DecoderLayer(nn.Module):
 class PlanningDecoder(nn.Module):
     """Turns reference lines and the encoded scene into candidate trajectories and their logits."""
 
-    def __init__(  # noqa: PLR0913 -- the settings of the published network
+    def __init__(
         self,
         *,
         dim: int,

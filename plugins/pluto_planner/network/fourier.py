@@ -15,8 +15,7 @@ class FourierEmbedding(nn.Module):
         self.freqs = nn.Embedding(channels, frequencies)
         width = 2 * frequencies + 1
         self.mlps = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim), nn.ReLU(), nn.Linear(dim, dim))
-            for _ in range(channels)
+            nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim), nn.ReLU(), nn.Linear(dim, dim)) for _ in range(channels)
         )
         self.to_out = nn.Sequential(nn.LayerNorm(dim), nn.ReLU(), nn.Linear(dim, dim))
 

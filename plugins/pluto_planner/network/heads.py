@@ -1,11 +1,9 @@
 """Heads that turn a token into a trajectory."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from pluto_planner.network.mlp import MLPLayer
-
-import torch
-from torch import nn
 
 
 class TrajectoryHead(MLPLayer):
@@ -27,9 +25,7 @@ class AgentPredictor(nn.Module):
     def __init__(self, dim: int, future_steps: int) -> None:
         """Make the three heads."""
         super().__init__()
-        self.loc_predictor, self.yaw_predictor, self.vel_predictor = (
-            TrajectoryHead(dim, future_steps) for _ in range(3)
-        )
+        self.loc_predictor, self.yaw_predictor, self.vel_predictor = (TrajectoryHead(dim, future_steps) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, N, D) to (B, N, T, 6): displacement, cosine and sine of the turn, velocity in the ego frame."""

@@ -1,5 +1,7 @@
 """History encoder: a pyramid of neighbourhood attention over 20 steps, read at its last step."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -118,7 +120,7 @@ class HistoryEncoder(nn.Module):
         self.norm0, self.norm1, self.norm2 = (nn.LayerNorm(width) for width in widths)
         self.lateral_convs = nn.ModuleList(nn.Conv1d(width, dim, 3, padding=1) for width in widths)
         self.fpn_conv = nn.Conv1d(dim, dim, 3, padding=1)
-        self._ratios = [upper / lower for lower, upper in zip(lengths, lengths[1:], strict=False)]
+        self._ratios = [upper / lower for lower, upper in pairwise(lengths)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode (N, steps, channels) as (N, dim)."""

@@ -10,9 +10,7 @@ class MLPLayer(nn.Module):
     def __init__(self, dim_in: int, hidden: int, dim_out: int) -> None:
         """Make the layers; the state dict counts them as `mlp.0`, `mlp.1`, `mlp.3`."""
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(dim_in, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, dim_out)
-        )
+        self.mlp = nn.Sequential(nn.Linear(dim_in, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, dim_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., dim_in) to (..., dim_out)."""

@@ -1,12 +1,12 @@
 """Batch normalisation over the valid points of padded sets, without dynamic shapes."""
 
-import attrs
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, distributed, nn
 
 
-@attrs.frozen
-class Moments:
+class Moments(NamedTuple):
     """Mean (C,), biased variance (C,) and number () of the valid rows of a batch, over all ranks."""
 
     mean: Tensor

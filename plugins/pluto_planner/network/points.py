@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pluto_planner.network.known import on_known_rows
 from pluto_planner.network.normalization import MaskedBatchNorm, image_moments
 
 
@@ -33,6 +34,10 @@ class PointsEncoder(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Encode points (Q, n, channels) with validity (Q, n) as (Q, dim)."""
+        return on_known_rows(self._encode, valid.any(dim=1), x, valid)
+
+    def _encode(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Encode every set."""
         _, _, _, lift = self.first_mlp
         join, join_norm, _, leave = self.second_mlp
         hidden = self._hidden(torch.cat((torch.where(valid[..., None], x, 0.0), valid[..., None].to(x.dtype)), dim=-1))
@@ -55,5 +60,5 @@ class PointsEncoder(nn.Module):
         scale, shift = norm.affine(image_moments(plain, x, nothing) if self.training else None)
         # The last row hands validity on, the last column is the bias.
         folded = torch.cat((scale[:, None] * enter.weight, (scale * enter.bias + shift)[:, None]), dim=1)
-        hand_on = functional.one_hot(torch.tensor(x.shape[-1] - 1, device=x.device), x.shape[-1]).to(folded.dtype)
-        return functional.linear(x, torch.cat((folded, hand_on[None]), dim=0).to(x.dtype)).relu_()
+        hand_on = torch.cat((torch.zeros_like(folded[:1, 1:]), torch.ones_like(folded[:1, :1])), dim=1)
+        return functional.linear(x, torch.cat((folded, hand_on), dim=0).to(x.dtype)).relu_()

@@ -15,8 +15,9 @@ def imitation_rows(batch: Mapping[str, Any], *, contrast: bool, parity: bool) ->
     """Return which rows (B,) learn from the expert.
 
     Args:
-        batch: With `role` (B,) 0 anchor, 1 positive, 2 negative, and `role_valid` (B,), where rows carry their roles;
-            otherwise the first two thirds are anchors and positives if `contrast`, and all rows anchors if not.
+        batch: With `role` (B,) 0 anchor, 1 positive, 2 negative, and `role_valid` (B,), False at copies that could not
+            be made, where rows carry their roles; otherwise the first two thirds are anchors and positives if
+            `contrast`, and all rows are anchors if not.
         contrast: Whether negatives are contrasted in this step.
         parity: Let negatives imitate the expert where they are not contrasted, as the reference does (T-1).
     """
@@ -25,9 +26,9 @@ def imitation_rows(batch: Mapping[str, Any], *, contrast: bool, parity: bool) ->
     if "role" not in batch:
         count = rows // COPIES * 2 if contrast else rows
         return torch.arange(rows, device=valid.device) < count
-    learns = torch.ones_like(batch["role"], dtype=torch.bool)
-    if contrast or not parity:
-        learns = batch["role"] != NEGATIVE
+    if parity and not contrast:
+        return torch.ones_like(batch["role"], dtype=torch.bool)
+    learns: Tensor = batch["role"] != NEGATIVE
     return learns & batch["role_valid"] if "role_valid" in batch else learns
 
 

@@ -1,9 +1,8 @@
 """What the outputs are compared with: expert states, and the query that answers for each row."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 import torch
 from torch import Tensor
 
@@ -11,8 +10,7 @@ PADDED_DISTANCE_M = 1e6
 STEPS_PER_SECOND = 10
 
 
-@attrs.frozen
-class Assignment:
+class Assignment(NamedTuple):
     """The query of each row that is to reproduce the expert; rows without a line have none."""
 
     line: Tensor

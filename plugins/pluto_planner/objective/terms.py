@@ -6,7 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pluto_core.component import Context
 from pluto_core.errors import PlutoError
+from pluto_planner.config import PlutoObjectiveConfig
+from pluto_planner.network.planner import PlutoNetwork
 from pluto_planner.objective import imitation, targets
 from pluto_planner.objective.collision import collision
 from pluto_planner.objective.contrastive import TEMPERATURE, contrastive
@@ -15,6 +18,7 @@ from pluto_planner.objective.rows import COPIES, imitation_rows, triplets
 
 TERMS = ("reg_loss", "cls_loss", "ref_free_reg_loss", "collision_loss", "prediction_loss", "contrastive_loss")
 REF_FREE_CHANNELS = 4
+NO_HIDDEN = "objective pluto: `contrast` compares what the model projects; set use_hidden_proj = true in [model]"
 
 
 class PlutoObjective:
@@ -25,7 +29,7 @@ class PlutoObjective:
     the distance field is sampled half a cell off (T-8), and rows without a reference line count.
     """
 
-    def __init__(  # noqa: PLR0913 -- one setting a term
+    def __init__(
         self,
         *,
         contrast: bool = False,
@@ -104,8 +108,7 @@ class PlutoObjective:
         hidden = outputs.get("hidden")
         if hidden is None:
             if active:
-                message = "objective pluto: contrast needs the network's `hidden`; set use_hidden_proj = true"
-                raise PlutoError(message)
+                raise PlutoError(NO_HIDDEN)
             return outputs["prediction"].sum() * 0.0
         count = hidden.shape[0]
         if not active or count % COPIES:
@@ -134,6 +137,22 @@ def compute_losses(
         weights: Weight of each term by its name; 1 where silent.
     """
     return PlutoObjective(contrast=contrast, parity=parity, weights=weights)(outputs, batch, training)
+
+
+def make(config: PlutoObjectiveConfig, context: Context) -> PlutoObjective:
+    """Return the objective for the model in `context`, which must offer what is contrasted."""
+    model = context.shared.get("model")
+    if config.contrast and isinstance(model, PlutoNetwork) and model.hidden_proj is None:
+        raise PlutoError(NO_HIDDEN)
+    return PlutoObjective(
+        contrast=config.contrast,
+        collision=config.collision,
+        regulate_yaw=config.regulate_yaw,
+        radius_m=config.radius,
+        temperature=config.temperature,
+        weights=config.weights,
+        parity=config.parity,
+    )
 
 
 def _checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
