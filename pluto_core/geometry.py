@@ -24,6 +24,8 @@ _SIGN_ERROR = 4 * np.finfo(np.float64).eps
 """Above the bound of J. Shewchuk, "Adaptive precision floating-point arithmetic" (1997), section 4.1."""
 _HEADING_STEP_M = 0.5
 _PAIRS_AT_ONCE = 1 << 20
+_CHUNK_EDGES = 32
+"""Edges under one box: long lines are searched by boxes first, so that a query looks at the edges near it."""
 
 
 def wrap(angle: Floats) -> Floats:
@@ -44,12 +46,15 @@ def offsets_of(counts: Sequence[int] | npt.NDArray[np.integer]) -> Ints:
     return offsets
 
 
+def ranges(starts: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """Return the joined ranges of integers that begin at `starts`, and for each integer the position of its range."""
+    owner = np.repeat(np.arange(len(starts)), counts)
+    return np.arange(len(owner)) + np.repeat(starts - (np.cumsum(counts) - counts), counts), owner
+
+
 def spans(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Return the indices of all members of some rows of a CSR table, and for each the position of its row in `rows`."""
-    starts, counts = offsets[rows], offsets[rows + 1] - offsets[rows]
-    owner = np.repeat(np.arange(len(rows)), counts)
-    first = np.cumsum(counts) - counts
-    return np.arange(len(owner)) + np.repeat(starts - first, counts), owner
+    return ranges(offsets[rows], offsets[rows + 1] - offsets[rows])
 
 
 def arc_lengths(points: Floats, offsets: Ints) -> Floats:
@@ -88,6 +93,26 @@ def bounds(points: Floats, offsets: Ints) -> Floats:
         boxes[:2, filled] = np.minimum.reduceat(points, offsets[filled]).T
         boxes[2:, filled] = np.maximum.reduceat(points, offsets[filled]).T
     return boxes.T
+
+
+def chunk_offsets(offsets: Ints) -> Ints:
+    """Return the (n + 1,) offsets of the chunks of lines: runs of edges of one line that share a box."""
+    edges = np.maximum(np.diff(offsets) - 1, 0)
+    return offsets_of(-(-edges // _CHUNK_EDGES))
+
+
+def chunk_spans(offsets: Ints, chunks: Ints) -> Ints:
+    """Return (m, 2) the vertex at which each chunk begins and the one at which it ends."""
+    line = np.repeat(np.arange(len(offsets) - 1), np.diff(chunks))
+    first = offsets[line] + _CHUNK_EDGES * (np.arange(len(line)) - chunks[line])
+    return np.stack([first, np.minimum(first + _CHUNK_EDGES, offsets[line + 1] - 1)], axis=1)
+
+
+def chunk_bounds(points: Floats, spans: Ints) -> Floats:
+    """Return the (m, 4) boxes of chunks: least x, least y, greatest x, greatest y."""
+    boxes = bounds(points, np.append(spans[:, 0], len(points)))
+    last = points[spans[:, 1]]
+    return np.concatenate([np.minimum(boxes[:, :2], last), np.maximum(boxes[:, 2:], last)], axis=1)
 
 
 def resample(points: Floats, offsets: Ints, count: int) -> Floats:
@@ -130,10 +155,11 @@ def project(points: Floats, line: Floats, arc: Floats) -> tuple[Floats, Floats]:
     length_sq = np.maximum((delta**2).sum(axis=1), np.finfo(np.float64).tiny)
     offset_x, offset_y = points[:, 0, None] - start[:, 0], points[:, 1, None] - start[:, 1]
     share = np.clip((offset_x * delta[:, 0] + offset_y * delta[:, 1]) / length_sq, 0.0, 1.0)
-    distance = np.hypot(offset_x - share * delta[:, 0], offset_y - share * delta[:, 1])
-    best = distance.argmin(axis=1)
+    offset_x -= share * delta[:, 0]
+    offset_y -= share * delta[:, 1]
+    best = (offset_x**2 + offset_y**2).argmin(axis=1)
     row = np.arange(len(points))
-    return arc[best] + share[row, best] * np.diff(arc)[best], distance[row, best]
+    return arc[best] + share[row, best] * np.diff(arc)[best], np.hypot(offset_x[row, best], offset_y[row, best])
 
 
 def poses_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
@@ -149,13 +175,21 @@ def poses_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
 
 
 def turns(start: Floats, end: Floats, points: Floats) -> Floats:
-    """Return (k,) numbers with the exact sign of the turn start -> end -> point: positive where the point lies on the left."""
-    ahead = (end[:, 0] - start[:, 0]) * (points[:, 1] - start[:, 1])
-    aside = (end[:, 1] - start[:, 1]) * (points[:, 0] - start[:, 0])
+    """Return numbers with the exact sign of the turn start -> end -> point: positive where the point lies on the left.
+
+    Args:
+        start: (..., 2) m; all three broadcast.
+        end: (..., 2) m.
+        points: (..., 2) m.
+    """
+    ahead = (end[..., 0] - start[..., 0]) * (points[..., 1] - start[..., 1])
+    aside = (end[..., 1] - start[..., 1]) * (points[..., 0] - start[..., 0])
     turn: Floats = ahead - aside
-    unsure = np.flatnonzero(np.abs(turn) <= _SIGN_ERROR * (np.abs(ahead) + np.abs(aside)))
-    for i in unsure[(start[unsure] != end[unsure]).any(axis=1)]:
-        turn[i] = _exact_turn(*start[i].tolist(), *end[i].tolist(), *points[i].tolist())
+    unsure = np.abs(turn) <= _SIGN_ERROR * (np.abs(ahead) + np.abs(aside))
+    if unsure.any():
+        every = np.broadcast_arrays(start, end, points)
+        for place in np.argwhere(unsure & (start != end).any(axis=-1)):
+            turn[tuple(place)] = _exact_turn(*(value for side in every for value in side[tuple(place)].tolist()))
     return turn
 
 
@@ -180,17 +214,34 @@ def segments_touch_box(start: Floats, end: Floats, box: Floats) -> Mask:
     near = np.flatnonzero(touching)
     if len(near):
         corners = box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
-        first, last = (np.repeat(side[near], 4, axis=0) for side in (start, end))
-        sides = np.sign(turns(first, last, np.tile(corners, (len(near), 1)))).reshape(-1, 4)
-        touching[near] = np.abs(sides.sum(axis=1)) < 4  # noqa: PLR2004 -- four corners
+        sides = turns(start[near, None], end[near, None], corners)
+        touching[near] = (sides.min(axis=1) <= 0) & (sides.max(axis=1) >= 0)
     return touching
 
 
-def _edges(points: Floats, offsets: Ints, rows: Ints) -> tuple[Floats, Floats, Ints]:
-    """Return start and end of all edges of some lines, and for each the position of its line in `rows`."""
-    index, owner = spans(offsets, rows)
-    inner = index + 1 < offsets[rows + 1][owner]
-    return points[index[inner]], points[index[inner] + 1], owner[inner]
+def edges_near(lines: "Polylines", offsets: Ints, rows: Ints, boxes: Floats) -> tuple[Floats, Floats, Ints]:
+    """Return the start and end of edges, among them all that touch the box of their row.
+
+    Args:
+        lines: Lines, or rings of polygons.
+        offsets: (n + 1,) chunks of each row: `lines.chunk_offsets`, or those of polygons.
+        rows: (k,) rows to search.
+        boxes: (k, 4) box of each row, or (1, 4).
+
+    Returns:
+        (e, 2) starts, (e, 2) ends and (e,) positions in `rows`.
+    """
+    chunk, owner = spans(offsets, rows)
+    left, low, right, high = np.broadcast_to(boxes, (len(rows), 4))[owner].T
+    found = lines.chunk_bounds[chunk].T
+    near = np.flatnonzero((found[0] <= right) & (found[2] >= left) & (found[1] <= high) & (found[3] >= low))
+    return _edges_of(lines, chunk[near], owner[near])
+
+
+def _edges_of(lines: "Polylines", chunk: Ints, owner: Ints) -> tuple[Floats, Floats, Ints]:
+    first, last = lines.chunk_spans[chunk].T
+    index, place = ranges(first, last - first)
+    return lines.points[index], lines.points[index + 1], owner[place]
 
 
 def lines_touching_box(lines: "Polylines", box: Floats, rows: slice) -> Ints:
@@ -199,7 +250,7 @@ def lines_touching_box(lines: "Polylines", box: Floats, rows: slice) -> Ints:
     candidates = _overlapping(boxes, box)
     touched = _reaching_in(boxes[candidates], box)
     unsure = np.flatnonzero(~touched)
-    start, end, owner = _edges(lines.points, lines.offsets, candidates[unsure] + rows.start)
+    start, end, owner = edges_near(lines, lines.chunk_offsets, candidates[unsure] + rows.start, box[None])
     touched[unsure[owner[segments_touch_box(start, end, box)]]] = True
     return candidates[touched]
 
@@ -212,7 +263,7 @@ def polygons_touching_box(polygons: "Polygons", box: Floats, rows: slice) -> Int
     unsure = np.flatnonzero(~touched)
     if len(unsure) == 0:
         return candidates
-    start, end, owner = polygon_edges(polygons, candidates[unsure] + rows.start)
+    start, end, owner = edges_near(polygons.rings, polygons.chunk_offsets, candidates[unsure] + rows.start, box[None])
     touched[unsure[owner[segments_touch_box(start, end, box)]]] = True
     around = np.flatnonzero(~touched)
     if len(around):
@@ -227,13 +278,6 @@ def _reaching_in(boxes: Floats, box: Floats) -> Mask:
     """
     within = (boxes[:, :2] >= box[:2]) & (boxes[:, 2:] <= box[2:])
     return within[:, 0] | within[:, 1]
-
-
-def polygon_edges(polygons: "Polygons", rows: Ints) -> tuple[Floats, Floats, Ints]:
-    """Return start and end of all edges of some polygons, holes too, and for each the position of its polygon in `rows`."""
-    ring, owner = spans(polygons.ring_offsets, rows)
-    start, end, ring_owner = _edges(polygons.rings.points, polygons.rings.offsets, ring)
-    return start, end, owner[ring_owner]
 
 
 def points_in_polygons(points: Floats, polygons: "Polygons", rows: slice) -> tuple[Ints, Ints]:
@@ -268,7 +312,8 @@ def _in_bounds(points: Floats, chosen: Ints, boxes: Floats, rows: Ints) -> tuple
 
 def _inside(points: Floats, polygons: "Polygons", rows: Ints) -> Mask:
     """Return the (k,) mask of points strictly inside their polygon, by the even-odd rule over all rings."""
-    start, end, owner = polygon_edges(polygons, rows)
+    ray = np.stack([points[:, 0], points[:, 1], np.full(len(points), np.inf), points[:, 1]], axis=1)
+    start, end, owner = edges_near(polygons.rings, polygons.chunk_offsets, rows, ray)
     y = points[owner, 1]
     level = np.flatnonzero((np.minimum(start[:, 1], end[:, 1]) <= y) & (np.maximum(start[:, 1], end[:, 1]) >= y))
     start, end, owner = start[level], end[level], owner[level]
@@ -297,15 +342,29 @@ def nearest_polygon(point: Floats, polygons: "Polygons", rows: slice) -> tuple[i
     boxes = polygons.bounds[rows]
     if len(boxes) == 0:
         return -1, float("inf")
-    gap = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0.0)
-    reach = np.hypot(*np.maximum(np.abs(boxes[:, :2] - point), np.abs(boxes[:, 2:] - point)).T)
-    candidates = np.flatnonzero(np.hypot(*gap.T) <= reach.min())
-    start, end, owner = polygon_edges(polygons, candidates + rows.start)
+    candidates = np.flatnonzero(_gaps(point, boxes) <= _reaches(point, boxes).min())
+    rings = polygons.rings
+    chunk, owner = spans(polygons.chunk_offsets, candidates + rows.start)
+    chunk_boxes = rings.chunk_bounds[chunk]
+    near = np.flatnonzero(_gaps(point, chunk_boxes) <= _reaches(point, chunk_boxes).min())
+    start, end, owner = _edges_of(rings, chunk[near], owner[near])
     distance = np.full(len(candidates), np.inf)
     np.minimum.at(distance, owner, distance_to_segments(point, start, end))
     distance[_inside(np.tile(point, (len(candidates), 1)), polygons, candidates + rows.start)] = 0.0
     best = int(np.argmin(distance))
     return int(candidates[best]), float(distance[best])
+
+
+def _gaps(point: Floats, boxes: Floats) -> Floats:
+    """Return the distance from a point to each box, 0 inside."""
+    gap = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0.0)
+    return np.asarray(np.hypot(*gap.T))
+
+
+def _reaches(point: Floats, boxes: Floats) -> Floats:
+    """Return the distance from a point to the farthest corner of each box."""
+    reach = np.maximum(np.abs(boxes[:, :2] - point), np.abs(boxes[:, 2:] - point))
+    return np.asarray(np.hypot(*reach.T))
 
 
 def _overlapping(boxes: Floats, box: Floats) -> Ints:

@@ -84,6 +84,21 @@ class Polylines:
         """Return the (n, 4) boxes: least x, least y, greatest x, greatest y."""
         return geometry.bounds(self.points, self.offsets)
 
+    @cached_property
+    def chunk_offsets(self) -> Ints:
+        """Return the (n + 1,) offsets of the chunks of each line: runs of edges that share a box."""
+        return geometry.chunk_offsets(self.offsets)
+
+    @cached_property
+    def chunk_spans(self) -> Ints:
+        """Return (m, 2) the vertex at which each chunk begins and the one at which it ends."""
+        return geometry.chunk_spans(self.offsets, self.chunk_offsets)
+
+    @cached_property
+    def chunk_bounds(self) -> Floats:
+        """Return the (m, 4) boxes of the chunks."""
+        return geometry.chunk_bounds(self.points, self.chunk_spans)
+
     def poses(self, index: int) -> Floats:
         """Return the (k, 3) vertices of one line with their headings."""
         span = slice(self.offsets[index], self.offsets[index + 1])
@@ -169,6 +184,11 @@ class Polygons:
         """Return the (n, 4) boxes: least x, least y, greatest x, greatest y."""
         vertices = self.rings.offsets[self.ring_offsets]
         return geometry.bounds(self.rings.points, vertices)
+
+    @cached_property
+    def chunk_offsets(self) -> Ints:
+        """Return the (n + 1,) offsets of the chunks of the rings of each polygon."""
+        return self.rings.chunk_offsets[self.ring_offsets]
 
     @cached_property
     def single(self) -> Mask:

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged
 from pluto_nuplan.maps import graph
 from pluto_nuplan.maps.geopackage import MISSING
@@ -89,6 +90,9 @@ def _half(kind: str, source: Table[Any], shaped: Table[Polygons], polygon: Ints,
         polygon: For each object its row in `shaped`.
         tables: All layers.
         problems: Where what is left out is noted.
+
+    Raises:
+        SampleError: There are objects, and none is complete.
     """
     paths, edges = tables.lines["baseline_paths"], tables.lines["boundaries"]
     index = Index.first(paths.ids(f"{kind}_fid"), f"baselines beyond the first of their {kind}", problems)
@@ -99,6 +103,9 @@ def _half(kind: str, source: Table[Any], shaped: Table[Polygons], polygon: Ints,
     problems.add(int((baseline == UNKNOWN).sum()), f"{kind}s have no baseline")
     problems.add(int(((polygon != UNKNOWN) & ((left == UNKNOWN) | (right == UNKNOWN))).sum()), f"{kind}s lack a boundary")
     chosen = np.flatnonzero((np.stack([polygon, baseline, left, right]) != UNKNOWN).all(axis=0))
+    if len(source.fids) and not len(chosen):
+        message = f"no {kind} of the map has polygon, baseline and boundaries; fetch the map again"
+        raise SampleError(Reason.BROKEN_MAP, message)
     return _Half(
         source=source,
         chosen=chosen,

@@ -29,6 +29,8 @@ def find_map(map_root: Path, map_name: str, *, map_version: str = MAP_VERSION) -
     if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
         message = f"{index} has no map {location!r}, only {', '.join(sorted(locations)) or 'none'} (setting source.map_root)"
         raise SampleError(Reason.MISSING_MAP, message)
+    if any(Path(name).name != name for name in (location, entry["version"])):
+        raise SampleError(Reason.BROKEN_MAP, f"{index} names {location!r}, {entry['version']!r}: no plain folder names")
     path = map_root / location / entry["version"] / "map.gpkg"
     if not path.is_file():
         raise SampleError(Reason.MISSING_MAP, f"{path} does not exist; {index.name} names it (setting source.map_root)")

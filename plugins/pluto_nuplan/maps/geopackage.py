@@ -83,9 +83,13 @@ class GeoPackage:
         selected = ", ".join(_quoted(column) for column in ("fid", geometry, *columns))
         rows = self._connection.execute(f"SELECT {selected} FROM {_quoted(name)} ORDER BY fid").fetchall()  # noqa: S608 -- names are quoted, SQL takes no parameters for them
         values = list(zip(*rows, strict=True)) or [() for _ in range(len(columns) + 2)]
+        fids = as_ids(values[0])
+        if (np.diff(fids, prepend=MISSING) <= 0).any():
+            message = f"{self.path}: the ids of layer {name} are no unique whole numbers; fetch the map again"
+            raise SampleError(Reason.BROKEN_MAP, message)
         return Layer(
             name=name,
-            fids=np.array(values[0], np.int64),
+            fids=fids,
             geometries=decode(values[1]),
             geographic=srs == _GEOGRAPHIC,
             columns={column: list(value) for column, value in zip(columns, values[2:], strict=True)},

@@ -151,9 +151,9 @@ def _stored_arrays(view: MapView) -> dict[str, npt.NDArray[Any]]:
     lanes = view.lanes
     for line in (lanes.baselines, lanes.left, lanes.right):
         _ = line.arc_m, line.headings, line.lengths_m
-    _ = lanes.reach.bounds
+    _ = lanes.reach.bounds, lanes.reach.chunk_bounds
     for polygons in (lanes.polygons, view.blocks.polygons, *(areas.polygons for areas in view.areas.values())):
-        _ = polygons.bounds, polygons.single
+        _ = polygons.bounds, polygons.single, polygons.chunk_offsets, polygons.rings.chunk_bounds
     return to_arrays(view) | {"derived/edges": np.ascontiguousarray(view.edges(EDGE_POINTS))}
 
 
@@ -172,9 +172,18 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _tidy(path: Path) -> None:
     """Remove what older sources of this location and killed writers left; who has them open keeps them."""
-    location = path.name.rsplit("-", 1)[0]
-    built = sorted(path.parent.glob(f"{location}-*.map"), key=lambda old: old.stat().st_mtime_ns, reverse=True)
-    abandoned = [old for old in path.parent.glob(".*.part") if time.time() - old.stat().st_mtime > _ABANDONED_S]
+    place = path.name.rsplit("-", 1)[0]
+    ages = {old: _age_s(old) for old in path.parent.iterdir()}
+    built = sorted((old for old in ages if old.name.startswith(f"{place}-") and old.suffix == ".map"), key=ages.__getitem__)
+    abandoned = [old for old, age_s in ages.items() if old.suffix == ".part" and age_s > _ABANDONED_S]
     for old in [*(other for other in built[_KEPT:] if other != path), *abandoned]:
         old.unlink(missing_ok=True)
         old.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _age_s(path: Path) -> float:
+    """Return the age of a file, 0 for one that somebody else has just removed."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

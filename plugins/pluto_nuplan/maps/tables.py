@@ -135,14 +135,22 @@ def _polygon_table(layer: Layer, zone: int, problems: Problems) -> Table[Polygon
 
 
 def _usable(name: str, geometries: npt.NDArray[np.object_], types: tuple[int, ...], problems: Problems) -> Ints:
-    """Return the rows with a geometry of the right type and finite coordinates."""
+    """Return the rows with a geometry of the right type and finite coordinates.
+
+    Raises:
+        SampleError: The layer has rows, and none is usable: it holds something else than what this reader knows.
+    """
     present = ~shapely.is_missing(geometries)
     fitting = np.isin(shapely.get_type_id(geometries), types)
     finite = np.isfinite(shapely.bounds(geometries)).all(axis=1)
     problems.add(int((~present).sum()), f"objects of {name} have no geometry that can be read")
     problems.add(int((present & ~fitting).sum()), f"objects of {name} have a geometry of another type")
     problems.add(int((present & fitting & ~finite).sum()), f"objects of {name} have coordinates that are not finite")
-    return np.flatnonzero(present & fitting & finite)
+    usable = np.flatnonzero(present & fitting & finite)
+    if len(geometries) and not len(usable):
+        message = f"no object of layer {name} has a usable geometry; fetch the map again"
+        raise SampleError(Reason.BROKEN_MAP, message)
+    return usable
 
 
 def _metres(coordinates: npt.NDArray[np.float64], layer: Layer, zone: int) -> npt.NDArray[np.float64]:
