@@ -16,8 +16,8 @@ class NuPlanConfig:
         help="Folder with .db files, or one that holds nuPlan's folders (nuplan-v1.1/splits/*, nuplan-v1.1/trainval, ...), or "
         "one file, or a list of such."
     )
-    split: str | None = setting(
-        None, "Take only folders of this name; a pattern such as `train*`. Where unset, all that are found below `data_root`."
+    split: str | tuple[str, ...] | None = setting(
+        None, "Take only folders of this name (or of these); patterns such as `train*`. Where unset, all below `data_root`."
     )
     map_root: str | None = setting(None, "Folder of the maps; where unset, the folder `maps` in `data_root` or beside it.")
     map_version: str = setting("nuplan-maps-v1.0", "Name of the maps' index file, without `.json`.")

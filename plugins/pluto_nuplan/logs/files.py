@@ -12,22 +12,23 @@ _NO_LOGS = frozenset({"sensor_blobs", "maps"})
 _ANCESTORS = 4
 
 
-def find_logs(data_root: str | Iterable[str], split: str | None) -> dict[str, Path]:
+def find_logs(data_root: str | Iterable[str], split: str | Iterable[str] | None) -> dict[str, Path]:
     """Return the files of all logs by log name, in nuPlan's order (by path, one given folder after another).
 
     A log that several folders hold (the mini split repeats logs of the others) is taken once, from the first of them.
 
     Args:
         data_root: Folders and files.
-        split: Pattern for the name of the folders to take; None: all.
+        split: Patterns for the names of the folders to take; None: all.
 
     Raises:
         PlutoError: There is no such folder or file, or no log in it.
     """
     roots = [data_root] if isinstance(data_root, str) else sorted(set(data_root))
+    patterns = (split,) if isinstance(split, str) else None if split is None else tuple(split)
     logs: dict[str, Path] = {}
     for root in roots:
-        for path in _logs_under(Path(root).expanduser(), split):
+        for path in _logs_under(Path(root).expanduser(), patterns):
             logs.setdefault(path.name.removesuffix(SUFFIX), path)
     if not logs:
         message = "source.data_root: the list is empty; name a folder with nuPlan logs (.db)"
@@ -35,25 +36,28 @@ def find_logs(data_root: str | Iterable[str], split: str | None) -> dict[str, Pa
     return logs
 
 
-def _logs_under(root: Path, split: str | None) -> list[Path]:
+def _logs_under(root: Path, patterns: tuple[str, ...] | None) -> list[Path]:
     if root.is_file():
         return [root]
     if not root.is_dir():
         raise PlutoError(f"source.data_root: there is no folder or file {root}")
-    found = {path: None for folder in _folders(root, split) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()}
+    found = {path: None for folder in _folders(root, patterns) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()}
     if not found:
-        of_split = f" in a folder {split!r}" if split else ""
+        of_split = f" in a folder {' or '.join(patterns)}" if patterns else ""
         raise PlutoError(f"source.data_root: {root} holds no nuPlan log (.db){of_split}; looked in it, splits/*, nuplan-v1.1/*")
     return list(found)
 
 
-def _folders(root: Path, split: str | None) -> list[Path]:
-    if split is None and next(root.glob(f"*{SUFFIX}"), None):
+def _folders(root: Path, patterns: tuple[str, ...] | None) -> list[Path]:
+    if patterns is None and next(root.glob(f"*{SUFFIX}"), None):
         return [root]
     bases = [root / base for base in _BASES if (root / base).is_dir()]
     children = sorted(child for base in bases for child in base.iterdir() if child.is_dir() and child.name not in _NO_LOGS)
-    candidates = [*bases, *children] if split is None else [root, *children]
-    return [folder for folder in dict.fromkeys(candidates) if split is None or fnmatch.fnmatch(folder.name, split)]
+    if patterns is None:
+        return list(dict.fromkeys([*bases, *children]))
+    return [
+        folder for folder in dict.fromkeys([root, *children]) if any(fnmatch.fnmatch(folder.name, word) for word in patterns)
+    ]
 
 
 def find_map_root(map_root: str | None, data_root: str | Iterable[str], map_version: str) -> Path:
