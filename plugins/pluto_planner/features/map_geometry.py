@@ -21,6 +21,7 @@ Geometries = npt.NDArray[Any]
 """Array of shapely geometries."""
 
 _KEY = "pluto_planner.features"
+_SHARES = np.linspace(0.0, 1.0, POINTS + 1)
 
 
 def shapely_polygons(polygons: Polygons, rows: Ints) -> Geometries:
@@ -188,25 +189,24 @@ class MapGeometry:
         return float(shapely.area(shapely.intersection(one, two)))
 
     def _resampled(self, lines: Polylines, rows: Ints, name: str) -> Floats:
-        index, owner = geometry.spans(lines.offsets, rows)
-        points, offsets = lines.points[index], _offsets(owner, len(rows))
-        lengths = np.add.reduceat(np.append(_steps(points, offsets), 0.0), offsets[:-1]) * (np.diff(offsets) > 0)
-        if not (lengths > 0).all():
-            broken = self.view.lanes.ids[rows[int(np.argmin(lengths))]]
+        return np.stack([self._at_equal_steps(lines.line(row), row, name) for row in rows.tolist()])
+
+    def _at_equal_steps(self, line: Floats, row: int, name: str) -> Floats:
+        """Return (21, 2) points at equal steps of arc length.
+
+        Each line by itself and in the order of the reference's arithmetic: where a lane runs along an axis, the last bit
+        decides between a heading of pi and of minus pi.
+        """
+        arc = np.append(0.0, np.cumsum(np.hypot(*np.diff(line, axis=0).T))) if len(line) else np.zeros(1)
+        if not arc[-1] > 0:
+            broken = self.view.lanes.ids[row]
             raise SampleError(Reason.BROKEN_MAP, f"the {name} of lane {broken} in map {self.view.name!r} has no length")
-        return geometry.resample(points, offsets, POINTS + 1)
+        share = arc / arc[-1]
+        return np.stack([np.interp(_SHARES, share, line[:, axis]) for axis in range(2)], axis=-1)
 
 
 def _edge_lines(lanes: Lanes) -> tuple[tuple[str, Polylines], ...]:
     return ("centre line", lanes.baselines), ("left boundary", lanes.left), ("right boundary", lanes.right)
-
-
-def _steps(points: Floats, offsets: Ints) -> Floats:
-    """Return the (V,) distance from every vertex to the next of its line, 0 for the last."""
-    steps = np.zeros(len(points))
-    steps[:-1] = np.hypot(*np.diff(points, axis=0).T)
-    steps[offsets[1:][np.diff(offsets) > 0] - 1] = 0.0
-    return steps
 
 
 def rectangle_edges(polygons: Geometries) -> Floats:
@@ -221,7 +221,11 @@ def rectangle_edges(polygons: Geometries) -> Floats:
     corners = shapely.get_coordinates(around).reshape(-1, 5, 2)
     right, left = corners[:, [3, 0]], corners[:, [2, 1]]
     edges = np.stack([(left + right) / 2, left, right], axis=1)
-    share = np.linspace(0.0, 1.0, POINTS + 1)[:, None]
-    return np.asarray(edges[:, :, None, 0] * (1 - share) + edges[:, :, None, 1] * share)
+    return between(edges[:, :, 0], edges[:, :, 1])
+
+
+def between(start: Floats, end: Floats) -> Floats:
+    """Return (..., 21, 2) points from `start` (..., 2) to `end` at equal steps."""
+    return np.asarray((end - start)[..., None, :] * _SHARES[:, None] + start[..., None, :])
 
 

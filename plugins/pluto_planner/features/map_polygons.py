@@ -12,7 +12,7 @@ from pluto_core.maps import Layer
 from pluto_core.samples import Sample
 from pluto_core.scene import LightStatus, Scene
 from pluto_planner.features.ego import Present
-from pluto_planner.features.map_geometry import MapGeometry
+from pluto_planner.features.map_geometry import MapGeometry, between
 from pluto_planner.features.route import Route
 from pluto_planner.schema import POINTS
 
@@ -102,24 +102,26 @@ def _edges(ground: MapGeometry, found: Nearby, heading: float, *, parity: bool) 
 
 
 def _canonical(points: Floats, heading: float) -> tuple[Floats, Floats]:
-    """Return the edges of crosswalks along their longer side, in the sense nearer to the ego vehicle's heading (D-7).
+    """Return edges and orientations of crosswalks along their longer side, in the sense nearer to the ego vehicle's heading.
 
-    What GEOS gives depends on its version, and on how the polygon is turned.
+    What GEOS gives depends on its version, and on how the polygon is turned (D-7).
     """
-    left, right = points[:, 1], points[:, 2]
-    across = np.hypot(*(left[:, 0] - right[:, 0]).T) > np.hypot(*(left[:, -1] - left[:, 0]).T)
-    share = np.linspace(0.0, 1.0, POINTS + 1)[:, None]
-    side = [end[:, None, 0] * (1 - share) + end[:, None, 1] * share for end in (left[:, [0, -1]], right[:, [0, -1]])]
-    turned = [np.stack([right[:, end], left[:, end]], axis=1) for end in (0, -1)]
-    turned_side = [end[:, None, 0] * (1 - share) + end[:, None, 1] * share for end in turned]
-    new_left, new_right = (np.where(across[:, None, None], turned_side[i], side[i]) for i in range(2))
-    step = new_left[:, -1] - new_left[:, 0]
+    around = np.stack([points[:, 1, 0], points[:, 1, -1], points[:, 2, -1], points[:, 2, 0]], axis=1)
+    sides = np.hypot(*np.moveaxis(around[:, [1, 2]] - around[:, [0, 1]], -1, 0))
+    across = sides[:, 0] < sides[:, 1]
+    around[across] = np.roll(around[across], -1, axis=1)
+    step = around[:, 1] - around[:, 0]
     relative = wrap(np.arctan2(step[:, 1], step[:, 0]) - heading + PERPENDICULAR_MARGIN_RAD)
-    backward = (np.abs(relative) > np.pi / 2)[:, None, None]
-    new_left, new_right = np.where(backward, new_right[:, ::-1], new_left), np.where(backward, new_left[:, ::-1], new_right)
-    edges = np.stack([(new_left + new_right) / 2, new_left, new_right], axis=1)
-    vector = np.diff(edges, axis=2)
-    return edges, np.arctan2(vector[..., 1], vector[..., 0])
+    backward = np.abs(relative) > np.pi / 2
+    around[backward] = around[backward][:, [1, 0, 3, 2]]
+    step, aside = around[:, 1] - around[:, 0], around[:, 0] - around[:, 3]
+    mirrored = step[:, 0] * aside[:, 1] - step[:, 1] * aside[:, 0] < 0
+    around[mirrored] = around[mirrored][:, [3, 2, 1, 0]]
+    left, right = around[:, [0, 1]], around[:, [3, 2]]
+    edges = np.stack([(left + right) / 2, left, right], axis=1)
+    dense = between(edges[:, :, 0], edges[:, :, 1])
+    vector = np.diff(dense, axis=2)
+    return dense, np.arctan2(vector[..., 1], vector[..., 0])
 
 
 def _lights(ground: MapGeometry, found: Nearby, scene: Scene, *, parity: bool) -> npt.NDArray[np.int8]:
