@@ -12,7 +12,7 @@ from pluto_core.protocols import Augmentation
 from pluto_core.samples import Array, Sample
 
 Chance = Callable[[str], np.random.Generator]
-"""Gives the generator of one application, by its name (`contrastive`, `perturb@positive`)."""
+"""Gives the generator of one application, by its name (`Contrast`, `Noise@positive`, `Noise#2`)."""
 
 
 @attrs.frozen(eq=False)
@@ -53,14 +53,15 @@ class Chain:
         return {role: made[role] for role in self.specs}
 
 
-def chain(augmentations: Sequence[tuple[str, Augmentation]], spec: SampleSpec) -> Chain:
+def chain(augmentations: Sequence[Augmentation], spec: SampleSpec) -> Chain:
     """Return augmentations as one.
 
     The first sees the sample; the next sees every role that the first gave. What it makes of the anchor keeps its name;
     what it makes of another role, other than that role's own new form, is called `role_new`: `positive_negative`.
 
     Args:
-        augmentations: Name and augmentation, in the order of the file; the name keys their random numbers.
+        augmentations: In the order of the file. Their random numbers are keyed by the name of their class and, where that
+            comes more than once, by its number.
         spec: Spec of the stored samples.
 
     Raises:
@@ -69,7 +70,8 @@ def chain(augmentations: Sequence[tuple[str, Augmentation]], spec: SampleSpec) -
     specs: dict[str, SampleSpec] = {ANCHOR: spec}
     links: list[_Link] = []
     seen: dict[str, int] = {}
-    for name, augmentation in augmentations:
+    for augmentation in augmentations:
+        name = type(augmentation).__name__
         seen[name] = seen.get(name, 0) + 1
         own_name = name if seen[name] == 1 else f"{name}#{seen[name]}"
         for source, known in list(specs.items()):

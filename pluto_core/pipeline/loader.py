@@ -4,6 +4,7 @@ Everything that is drawn depends on the seed, the epoch and the sample's key, ne
 stands, or on where an epoch was entered. A loader holds no position: `batches(epoch, skip=n)` goes on exactly there.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,15 +14,19 @@ import numpy as np
 from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.jobs import SampleBatch
+from pluto_core.listing import Listing
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.layout import ANCHOR, Layout
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.ring import Ring
-from pluto_core.pipeline.sampler import Rows, Sampler, Weights
+from pluto_core.pipeline.sampler import Rows, Sampler, weights_by_type
 from pluto_core.protocols import Augmentation
 from pluto_core.samples import Array, Sample
 from pluto_core.scene import ScenarioId
+from pluto_core.settings import LoaderSettings
 
+TRAIN = "train"
+"""The part that is shuffled, weighted and cut."""
 ATTEMPTS = 100
 """How many other samples are tried in place of a damaged one before the data is given up."""
 
@@ -52,66 +57,40 @@ class Replacement:
 class BatchLoader:
     """The batches of one part; see `pluto_core.protocols.BatchSource`."""
 
-    def __init__(  # noqa: PLR0913 -- each is a setting of [loader]
+    def __init__(
         self,
         reader: SampleReader,
-        keys: Sequence[str],
+        listing: Listing,
         *,
         spec: SampleSpec,
+        settings: LoaderSettings,
         part: str,
         seed: int,
-        batch_size: int,
-        augmentations: Sequence[tuple[str, Augmentation]] = (),
-        shuffle: bool = False,
-        drop_last: bool = False,
-        limit_batches: float | None = None,
-        weights: Weights | None = None,
-        replacement: bool = False,
-        on_damaged: str = "error",
+        augmentations: Sequence[Augmentation] = (),
         slots: int = 4,
-        poison: bool = False,
     ) -> None:
         """Prepare batches; nothing is read yet.
 
         Args:
             reader: Where samples are.
-            keys: Keys of the part's samples (`ScenarioId.key`), in the same order on every rank.
+            listing: Scenarios of the part, in the same order on every rank.
             spec: Spec of the stored samples.
-            part: `train`, `val` or `test`; seeds of parts differ.
-            seed: Seed of the experiment.
-            batch_size: Samples in a batch of one rank, not counting variants.
-            augmentations: Name and augmentation, in order. The caller gives them to the part that is to be varied.
-            shuffle: Whether each epoch has an order of its own.
-            drop_last: Whether to leave out a last step that is not full.
-            limit_batches: At most so many batches (integer) or this share of them (float).
-            weights: (len(keys),) sampling weights; see `Sampler`.
-            replacement: Whether an epoch draws with replacement.
-            on_damaged: What a damaged sample does: `error` stops, `replace` takes another one.
+            settings: `[loader]`. Order, weights and dropped batches concern the part `train` only.
+            part: `train`, `val` or `test`.
+            seed: Seed of the experiment; every part draws its own numbers from it.
+            augmentations: In order; given by the caller to the parts that are to be varied.
             slots: How many batches are valid at a time; at least those that the consumer prefetches plus two.
-            poison: Whether to overwrite a batch when its turn is over, to find consumers that keep it too long.
 
         Raises:
-            PlutoError: A setting makes no sense, or an augmentation lacks an array that it needs.
+            PlutoError: Settings do not fit the part, or an augmentation lacks an array that it needs.
         """
-        if on_damaged not in ("error", "replace"):
-            message = f"loader.on_damaged must be 'error' or 'replace', not {on_damaged!r}"
-            raise PlutoError(message)
-        self._reader, self._keys, self._seed, self._part = reader, keys, seed, part
-        self._sampler = Sampler(
-            len(keys),
-            batch_size=batch_size,
-            seed=_seed_of(seed, part),
-            shuffle=shuffle,
-            drop_last=drop_last,
-            weights=weights,
-            replacement=replacement,
-            limit_batches=limit_batches,
-        )
+        self._reader, self._seed, self._part, self._settings = reader, seed, part, settings
+        self._listing = _share(listing, getattr(settings, f"{part}_fraction"), seed, part)
+        self._sampler = _sampler(self._listing, settings, seed, part)
         self._chain = chain(augmentations, spec) if augmentations else None
         self._layout = Layout(spec, self._chain.specs if self._chain else None)
-        self._replace = on_damaged == "replace"
-        self._slots, self._poison = slots, poison
-        self.batch_size = batch_size
+        self._slots = slots
+        self.batch_size = self._sampler.batch_size
         self.sample_spec: SampleSpec = self._layout.spec
         """Spec of every array of a batch, without the rows' axis."""
         self.roles = self._layout.roles
@@ -120,7 +99,7 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Return the number of samples of the part."""
-        return len(self._keys)
+        return len(self._listing)
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches of an epoch on each of `world` ranks."""
@@ -134,7 +113,7 @@ class BatchLoader:
         Raises:
             PlutoError: A sample is damaged (or, with `replace`, too many are), or the part is too small for one batch.
         """
-        ring = Ring(self._slots, poison=self._poison)
+        ring = Ring(self._slots, poison=self._settings.poison)
         for rows in self._sampler.batch_rows(epoch, rank, world, skip=skip):
             keys, samples = self._read(rows, epoch)
             roles = self._vary(keys, samples, epoch)
@@ -148,7 +127,7 @@ class BatchLoader:
             yield SampleBatch(arrays=arrays, ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
 
     def _read(self, rows: Rows, epoch: int) -> tuple[list[str], list[Sample]]:
-        keys = [self._keys[row] for row in rows.tolist()]
+        keys = [self._listing.id(row).key for row in rows.tolist()]
         sound = [key for key in keys if key not in self.replaced]
         try:
             found = dict(zip(sound, self._reader.get_many(sound), strict=True))
@@ -161,14 +140,14 @@ class BatchLoader:
         found = self._attempt(key)
         if not isinstance(found, SampleError):
             return key, found
-        if not self._replace:
+        if self._settings.on_damaged != "replace":
             message = f'sample {key}: {found}; build it anew with `pluto cache retry`, or set loader.on_damaged = "replace"'
             raise PlutoError(message)
         chance = generator(self._seed, "replacement", self._part, epoch, key)
-        for row in chance.integers(len(self._keys), size=ATTEMPTS).tolist():
-            other = self._attempt(self._keys[row])
+        for row in chance.integers(len(self._listing), size=ATTEMPTS).tolist():
+            taken = self._listing.id(row).key
+            other = self._attempt(taken)
             if not isinstance(other, SampleError):
-                taken = self._keys[row]
                 self.replaced[key] = Replacement(
                     damaged=key, taken=taken, epoch=epoch, reason=found.reason, detail=found.detail
                 )
@@ -197,5 +176,27 @@ class BatchLoader:
         return {role: [sample[role] for sample in varied] for role in self.roles}
 
 
-def _seed_of(seed: int, part: str) -> int:
-    return int(generator(seed, "part", part).integers(2**63))
+def _share(listing: Listing, share: float, seed: int, part: str) -> Listing:
+    """Return a drawn share of a part, in its order; a smaller share is part of a larger one."""
+    if share >= 1:
+        return listing
+    wanted = math.ceil(share * len(listing))
+    return listing.take(np.sort(generator(seed, "share", part).permutation(len(listing))[:wanted]))
+
+
+def _sampler(listing: Listing, settings: LoaderSettings, seed: int, part: str) -> Sampler:
+    own_seed = int(generator(seed, "part", part).integers(2**63))
+    limit = getattr(settings, f"limit_{part}_batches")
+    if part != TRAIN:
+        size = settings.eval_batch_size or settings.batch_size
+        return Sampler(len(listing), batch_size=size, seed=own_seed, shuffle=False, drop_last=False, limit_batches=limit)
+    return Sampler(
+        len(listing),
+        batch_size=settings.batch_size,
+        seed=own_seed,
+        shuffle=settings.shuffle,
+        drop_last=settings.drop_last,
+        weights=weights_by_type(listing.types, settings.type_weights) if settings.type_weights else None,
+        replacement=settings.replacement,
+        limit_batches=limit,
+    )

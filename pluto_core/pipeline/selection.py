@@ -116,7 +116,7 @@ def missing_tokens(listing: Listing, tokens: Iterable[str]) -> tuple[str, ...]:
     return tuple(token for token in asked if token.encode() not in found)
 
 
-def filter_digest(wanted: ScenarioFilter, identity: Identity, seed: int = 0) -> str:
+def filter_digest(wanted: ScenarioFilter, identity: Identity | None, seed: int = 0) -> str:
     """Return 32 hex digits that name the listing which `select` gives: they depend on filter, source and data.
 
     The content of the token set counts, not its path; the seed counts only where the filter shuffles.
@@ -124,7 +124,11 @@ def filter_digest(wanted: ScenarioFilter, identity: Identity, seed: int = 0) -> 
     fields: dict[str, Any] = attrs.asdict(wanted)
     if wanted.token_set_path is not None:
         fields["token_set_path"] = hashlib.blake2b(_read_bytes(wanted.token_set_path)).hexdigest()
-    document = {"filter": fields, "source": attrs.asdict(identity), "seed": seed if wanted.shuffle else None}
+    document = {
+        "filter": fields,
+        "source": attrs.asdict(identity) if identity else None,
+        "seed": seed if wanted.shuffle else None,
+    }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -6,15 +6,21 @@ import pytest
 
 from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.listing import Listing
 from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.protocols import BatchSource
+from pluto_core.scene import ScenarioId
+from pluto_core.settings import LoaderSettings
 
 SPEC = {
     "number": ArraySpec(dims=(), dtype="int64"),
     "agent/position": ArraySpec(dims=("agent", 2), dtype="float32"),
     "map": ArraySpec(dims=(6, 6), dtype="float32", at_rest="float16"),
 }
-KEYS = [f"log/{number:016x}@{number}" for number in range(40)]
+LISTING = Listing.of(
+    [(ScenarioId("log", f"{number:016x}", number), "turn" if number % 4 else "stop", "town") for number in range(40)]
+)
+KEYS = [one.key for one in LISTING.ids()]
 
 
 class DictReader:
@@ -72,9 +78,18 @@ class Noise:
         return {"anchor": dict(sample) | {"agent/position": sample["agent/position"] + noise}}
 
 
-def loader(reader=None, **settings):
-    settings = {"spec": SPEC, "part": "train", "seed": 3, "batch_size": 8, "shuffle": True} | settings
-    return BatchLoader(reader or DictReader(), KEYS, **settings)
+def loader(reader=None, *, listing=LISTING, spec=SPEC, part="train", seed=3, augmentations=(), slots=4, **settings):
+    chosen = LoaderSettings(**{"batch_size": 8} | settings)
+    return BatchLoader(
+        reader or DictReader(),
+        listing,
+        spec=spec,
+        settings=chosen,
+        part=part,
+        seed=seed,
+        augmentations=augmentations,
+        slots=slots,
+    )
 
 
 def copies(batches):
@@ -142,14 +157,14 @@ def test_epochs_differ_and_repeat():
 @pytest.mark.parametrize("skip", [1, 3, 5])
 def test_resuming_within_an_epoch_is_exact(skip):
     """A new loader that skips batches gives the rest of the epoch, augmentation included."""
-    augmentations = [("jitter", Jitter())]
+    augmentations = [Jitter()]
     whole = copies(loader(augmentations=augmentations).batches(2))
     assert_same(copies(loader(augmentations=augmentations).batches(2, skip=skip)), whole[skip:])
 
 
 def test_variants_do_not_depend_on_ranks_or_batches():
     """Each sample is varied in the same way whatever the number of ranks and the batch size."""
-    augmentations = [("jitter", Jitter())]
+    augmentations = [Jitter()]
     one = by_sample(copies(loader(augmentations=augmentations).batches(1)))
     two = {}
     for rank in range(2):
@@ -161,14 +176,14 @@ def test_variants_do_not_depend_on_ranks_or_batches():
 
 def test_variants_change_with_the_epoch():
     """Another epoch draws anew."""
-    made = loader(augmentations=[("jitter", Jitter())])
+    made = loader(augmentations=[Jitter()])
     first, second = by_sample(copies(made.batches(0))), by_sample(copies(made.batches(1)))
     assert not np.array_equal(first[4, 1], second[4, 1])
 
 
 def test_roles_are_rows_with_marks_and_the_map_is_cropped():
     """Anchors come first, variants behind; a variant that failed is the anchor, marked."""
-    made = loader(augmentations=[("jitter", Jitter())], batch_size=40)
+    made = loader(augmentations=[Jitter()], batch_size=40)
     (batch,) = made.batches(0)
     assert batch.roles == ("anchor", "positive")
     assert batch.size == 40
@@ -181,9 +196,9 @@ def test_roles_are_rows_with_marks_and_the_map_is_cropped():
 
 def test_augmentations_follow_each_other():
     """The second varies every role of the first, each with numbers of its own."""
-    made = loader(augmentations=[("jitter", Jitter()), ("noise", Noise())], batch_size=40)
+    made = loader(augmentations=[Jitter(), Noise()], batch_size=40)
     found = by_sample(copies(made.batches(0)))
-    plain = by_sample(copies(loader(augmentations=[("jitter", Jitter())], batch_size=40).batches(0)))
+    plain = by_sample(copies(loader(augmentations=[Jitter()], batch_size=40).batches(0)))
     anchor, positive = (found[4, role] - plain[4, role] for role in (0, 1))
     assert anchor.any()
     assert positive.any()
@@ -193,7 +208,7 @@ def test_augmentations_follow_each_other():
 def test_roles_given_twice_are_refused():
     """Two augmentations that both give a positive cannot follow each other."""
     with pytest.raises(PlutoError, match="gives the role positive"):
-        loader(augmentations=[("jitter", Jitter()), ("again", Jitter())])
+        loader(augmentations=[Jitter(), Jitter()])
 
 
 def test_a_damaged_sample_stops_and_is_named():
@@ -246,13 +261,13 @@ def test_a_consumer_that_keeps_batches_too_long_is_found():
 
 def test_a_loader_travels_to_another_process():
     """A pickled loader gives the same batches."""
-    made = loader(augmentations=[("jitter", Jitter())])
+    made = loader(augmentations=[Jitter()])
     assert_same(copies(pickle.loads(pickle.dumps(made)).batches(0)), copies(made.batches(0)))  # noqa: S301
 
 
 def test_an_empty_part_has_no_batches():
     """No samples: no batches and no error."""
-    made = BatchLoader(DictReader(), [], spec=SPEC, part="val", seed=0, batch_size=4)
+    made = loader(listing=LISTING.take(np.zeros(0, np.int64)), part="val")
     assert made.count() == 0
     assert list(made.batches(0)) == []
 
@@ -262,3 +277,37 @@ def test_samples_that_do_not_fit_their_spec_are_a_message():
     wrong = SPEC | {"map": ArraySpec(dims=(5, 5), dtype="float32")}
     with pytest.raises(PlutoError, match=r"array 'map' has shape \(6, 6\).*other settings"):
         list(loader(spec=wrong).batches(0))
+
+
+def test_evaluation_is_whole_and_in_order():
+    """Validation sees every sample once in the listing's order, in batches of its own size, whatever training does."""
+    made = loader(part="val", eval_batch_size=12, drop_last=True, replacement=True, type_weights={"stop": 0.0})
+    numbers = [batch.arrays["number"].tolist() for batch in made.batches(0)]
+    assert [len(batch) for batch in numbers] == [12, 12, 12, 4]
+    assert [number for batch in numbers for number in batch] == list(range(40))
+
+
+def test_type_weights_concern_training():
+    """A type of weight 0 is never drawn."""
+    made = loader(type_weights={"stop": 0.0})
+    numbers = [number for batch in made.batches(0) for number in batch.arrays["number"].tolist()]
+    assert sorted(numbers) == [number for number in range(40) if number % 4]
+
+
+def test_a_share_is_drawn_once_and_grows_by_adding():
+    """A fraction takes the same samples every epoch, and a larger one holds the smaller."""
+    parts = {}
+    for share in (0.25, 0.5):
+        made = loader(train_fraction=share)
+        epochs = [{one.key for batch in made.batches(epoch) for one in batch.ids} for epoch in (0, 1)]
+        assert epochs[0] == epochs[1]
+        parts[share] = epochs[0]
+    assert len(parts[0.25]) == 10
+    assert len(parts[0.5]) == 20
+    assert parts[0.25] < parts[0.5]
+
+
+def test_limits_count_batches_of_their_part():
+    """`limit_train_batches` leaves validation alone."""
+    assert loader(limit_train_batches=2).count() == 2
+    assert loader(limit_train_batches=2, part="val").count() == 5
