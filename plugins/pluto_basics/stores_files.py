@@ -5,11 +5,12 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
-from pluto_basics.config import FilesConfig
+if TYPE_CHECKING:
+    from pluto_basics.config import FilesConfig
 from pluto_core import PlutoError
 from pluto_core.component import Context
 
@@ -18,7 +19,7 @@ _MARK = "shard"
 _ENDING = ".value"
 
 
-def make(_config: FilesConfig, _context: Context) -> "FileShards":
+def make(_config: "FilesConfig", _context: Context) -> "FileShards":
     """Return the store of an experiment."""
     return FileShards()
 

@@ -1,0 +1,66 @@
+"""Files that are whole or absent: written beside their place, brought to the disk, then renamed."""
+
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step; whoever reads meanwhile sees the old content or the new one."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Bring a file, or a folder and all files in it, to the disk."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            sync_tree(entry)
+        sync_folder(path)
+        return
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file or folder so that `target` is whole or absent, also between file systems."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.moving")
+        remove(beside)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, beside)
+        sync_tree(beside)
+        beside.rename(target)
+        remove(source)
+    sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; what is not there is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,229 @@
+"""The cache folder: everything about a cache that is not how one shard is stored.
+
+manifest.json   what it is and what its samples were made from
+listings/       what each filter took
+shards/         sealed shards
+unsealed/       shards being written, each with its owner's lock
+index.bin       which shard holds what
+failures.jsonl  scenarios that gave no sample; failures/: of sessions that still run
+damaged.jsonl   values that `pluto cache verify` found damaged; damaged/: shards that cannot be read
+locks/          who runs
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.errors import PlutoError
+from pluto_core.listing import Listing
+from pluto_core.pipeline import failures, index, listings, manifest
+from pluto_core.pipeline.durable import remove, write_file
+from pluto_core.pipeline.fingerprint import Fingerprint
+from pluto_core.pipeline.index import Index
+from pluto_core.pipeline.locks import Lock, hold_run
+from pluto_core.pipeline.manifest import Manifest
+from pluto_core.pipeline.reader import CacheReader
+from pluto_core.pipeline.shards import Shards
+from pluto_core.protocols import ShardStore
+
+Rows = npt.NDArray[np.int64]
+Note = Callable[[str], None]
+
+LOCKS = "locks"
+DAMAGED = "damaged.jsonl"
+
+
+def _silent(_text: str) -> None:
+    """Say nothing."""
+
+
+class CacheFolder:
+    """One cache. Holds nothing open, and may be pickled."""
+
+    def __init__(self, path: Path, store: ShardStore, *, name: str = "", scratch: Path | None = None) -> None:
+        """Name a cache; nothing is read or written yet.
+
+        Args:
+            path: Its folder.
+            store: How its shards are stored.
+            name: The store's component name; where empty, its suffix without the dot, or `memory`.
+            scratch: Folder for shards being written; None: the cache itself.
+        """
+        self.path = path.absolute()
+        self.store = store
+        self.name = name or store.suffix.lstrip(".") or "memory"
+        self.shards = Shards(self.path, store, scratch)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return what the folder says about itself.
+
+        Raises:
+            PlutoError: It is no cache, or one of another store or format.
+        """
+        found = Manifest.read(self.path)
+        if found.suffix != self.store.suffix:
+            message = (
+                f"the cache {self.path} is stored as {found.store!r}, and cache.use asks for {self.name!r}; "
+                f'write [cache] use = "{found.store}", choose another cache.path, or copy it with `pluto cache import`'
+            )
+            raise PlutoError(message)
+        return found
+
+    def open_or_create(self, asked: Fingerprint, *, fresh: bool = False, note: Note = _silent) -> None:
+        """Make the folder ready for the samples of `asked`, which may add builders to those that are there.
+
+        Args:
+            asked: What the samples are to be made from.
+            fresh: Whether to remove what is there first.
+            note: Says one line to the user.
+
+        Raises:
+            PlutoError: What is there was made from something else; every difference is named.
+        """
+        if fresh:
+            self.clear()
+        if not (self.path / manifest.NAME).exists():
+            self._refuse_strangers()
+            self.path.mkdir(parents=True, exist_ok=True)
+            Manifest(store=self.name, suffix=self.store.suffix, fingerprint=asked).write(self.path)
+            return
+        found = self.manifest
+        different = found.fingerprint.differences(asked)
+        if different:
+            lines = "".join(f"\n  {line}" for line in different)
+            message = (
+                f"the cache {self.path} was made from something else:{lines}\n"
+                "choose another cache.path, compute it anew with --fresh, or undo the change"
+            )
+            raise PlutoError(message)
+        changed = found.fingerprint.changed_code(asked)
+        if changed:
+            note(
+                f"the code of builder {', '.join(changed)} changed since {self.path} was made, its version did not; "
+                "`pluto cache verify --recompute 20` compares"
+            )
+        joined = found.fingerprint.joined(asked)
+        if joined != found.fingerprint:
+            Manifest(store=found.store, suffix=found.suffix, fingerprint=joined).write(self.path)
+
+    def clear(self) -> None:
+        """Remove everything that a cache consists of, and nothing else.
+
+        Raises:
+            PlutoError: A run uses the cache.
+        """
+        if not (self.path / manifest.NAME).exists():
+            return
+        with self.hold():
+            self.shards.remove_all()
+            for name in (index.NAME, failures.NAME, failures.FOLDER, listings.FOLDER, DAMAGED, manifest.NAME):
+                remove(self.path / name)
+
+    def hold(self, part: str = "all") -> Lock:
+        """Return the lock of a run that computes `part`: `all`, or `i-of-n` beside the other parts.
+
+        Raises:
+            PlutoError: Another run computes the same; it is named.
+        """
+        return hold_run(self.path / LOCKS, part)
+
+    def index(self) -> Index:
+        """Return the index of the shards that are sealed now, and store it where it is new and the folder can be written."""
+        digest, dropped = self._damaged()
+        stamps = self.shards.sealed()
+        old = (Index.read(self.path) if self.store.suffix else None) or index.EMPTY
+        unreadable = old.unreadable.keys() & {stamp.name for stamp in stamps}
+        if old.shards == stamps and old.damaged == digest and not unreadable:
+            return old
+        new = index.joined(old, stamps, self.shards.keys, dropped, digest)
+        if self.store.suffix:
+            with contextlib.suppress(OSError):
+                new.write(self.path)
+        return new
+
+    def problems(self) -> list[str]:
+        """Return one line for each shard that cannot be read, and whose samples are therefore not there."""
+        return [f"the shard {self.shards.path(name)} cannot be read: {why}" for name, why in self.index().unreadable.items()]
+
+    def missing(self, listing: Listing, tags: Sequence[str], *, retry: bool = False) -> dict[str, Rows]:
+        """Return for each builder the rows of the listing that have neither a sample nor, unless `retry`, a known failure."""
+        keys = listings.keys_of(listing)
+        known = self.index()
+        failed = {} if retry else self.failures()
+        todo = {}
+        for tag in tags:
+            rows = np.flatnonzero(known.places_of(tag, keys) < 0)
+            if len(rows) and failed:
+                given_up = np.asarray([(tag, key.decode()) in failed for key in keys[rows].tolist()])
+                rows = rows[~given_up]
+            if len(rows):
+                rows = rows[np.sort(np.unique(keys[rows], return_index=True)[1])]
+            todo[tag] = rows
+        return todo
+
+    def reader(self, tags: Sequence[str] | None = None, *, verify: bool = False) -> CacheReader:
+        """Return a reader of the samples that all of `tags` gave (None: all builders of the manifest)."""
+        return CacheReader(self, self.manifest.tags if tags is None else tags, verify=verify)
+
+    def save_listing(self, filter_digest: str, listing: Listing, funnel: Mapping[str, Any]) -> None:
+        """Store what a filter took; see `listings.save`."""
+        listings.save(self.path, filter_digest, listing, funnel)
+
+    def load_listing(self, filter_digest: str) -> tuple[Listing, dict[str, Any]] | None:
+        """Return what a filter took and its funnel, or None; see `listings.load`."""
+        return listings.load(self.path, filter_digest)
+
+    def failures(self) -> failures.Failures:
+        """Return the last failure by builder tag and scenario key."""
+        return failures.read(self.path)
+
+    def tidy(self, note: Note = _silent) -> Index:
+        """Take over what dead runs left, move unreadable shards away, merge failures, and return the new index."""
+        self.shards.adopt(note)
+        for name, why in self.index().unreadable.items():
+            note(f"the shard {name} cannot be read ({why}); its samples are computed again")
+            self.shards.set_aside(name)
+        known = self.index()
+        with self.gate():
+            failures.merge(self.path, lambda tag, key: bool(known.places_of(tag, np.asarray([key.encode()]))[0] >= 0))
+        return known
+
+    @contextlib.contextmanager
+    def gate(self) -> Iterator[None]:
+        """Give the lock for moments in which files of the whole folder are changed."""
+        (self.path / LOCKS).mkdir(exist_ok=True)
+        lock = Lock.take(self.path / LOCKS / "tidy", wait=True)
+        with lock or contextlib.nullcontext():
+            yield
+
+    def drop(self, damaged: Mapping[str, Sequence[bytes]]) -> None:
+        """Leave damaged values, by name of shard, out of the index from now on; the cache step computes them again."""
+        lines = [json.dumps({"shard": name, "key": key.decode()}) for name, keys in damaged.items() for key in keys]
+        with self.gate():
+            place = self.path / DAMAGED
+            before = place.read_bytes() if place.exists() else b""
+            write_file(place, before + "".join(line + "\n" for line in lines).encode())
+
+    def _damaged(self) -> tuple[str, dict[str, frozenset[bytes]]]:
+        try:
+            text = (self.path / DAMAGED).read_bytes()
+        except FileNotFoundError:
+            return "", {}
+        dropped: dict[str, set[bytes]] = {}
+        for line in text.splitlines():
+            fields = json.loads(line)
+            dropped.setdefault(fields["shard"], set()).add(fields["key"].encode())
+        digest = hashlib.blake2b(text, digest_size=8).hexdigest()
+        return digest, {name: frozenset(keys) for name, keys in dropped.items()}
+
+    def _refuse_strangers(self) -> None:
+        if self.path.is_file() or (self.path.is_dir() and any(entry.name != LOCKS for entry in self.path.iterdir())):
+            message = f"{self.path} holds something else and is no cache; choose another cache.path"
+            raise PlutoError(message)

@@ -1,0 +1,151 @@
+"""Locks that say who holds them, and that a killed process lets go of.
+
+A lock is a file with the owner's host, boot, process and time, on which the owner holds `flock`: the kernel releases that at
+once when the owner dies, however it dies. The text serves people, and locks of other hosts, which are believed.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pluto_core.errors import PlutoError
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """A process that holds a lock."""
+
+    host: str
+    boot: str
+    """Id of the boot of its machine; another one means that the machine was started anew since."""
+    process: int
+    since: str
+    """UTC, for people."""
+
+    @classmethod
+    def this(cls) -> "Owner":
+        """Return this process."""
+        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return cls(host=socket.gethostname(), boot=boot_id(), process=os.getpid(), since=since)
+
+    @classmethod
+    def read(cls, path: Path) -> "Owner | None":
+        """Return the owner that a lock file names, or None where it names none."""
+        try:
+            fields: Any = json.loads(path.read_text("utf-8"))
+            return cls(host=fields["host"], boot=fields["boot"], process=fields["process"], since=fields["since"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        """Return the owner as a person wants to read it."""
+        return f"process {self.process} on {self.host}, since {self.since}"
+
+
+def boot_id() -> str:
+    """Return the id of the current boot, or an empty string where the system has none."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
+
+
+class Lock:
+    """A lock that this process holds until `release`."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, path: Path, *, wait: bool = False) -> "Lock | None":
+        """Return the lock, or None while another process (or another part of this one) holds it.
+
+        Args:
+            path: The lock file; its folder exists.
+            wait: Whether to wait for it; for locks that are held for moments only.
+        """
+        while True:
+            before = Owner.read(path)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if not _flock(descriptor, wait=wait) or (not wait and _held_elsewhere(before)):
+                os.close(descriptor)
+                return None
+            try:
+                current = path.stat().st_ino == os.fstat(descriptor).st_ino
+            except FileNotFoundError:
+                current = False
+            if current:
+                text = json.dumps(attrs.asdict(Owner.this())) + "\n"
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, text.encode(), 0)
+                return cls(path, descriptor)
+            os.close(descriptor)  # its owner removed the file between our open and our lock
+
+    def release(self) -> None:
+        """Remove the file and let go; a second call does nothing."""
+        if self._descriptor is None:
+            return
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def __enter__(self) -> "Lock":
+        """Return the lock."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Release the lock."""
+        self.release()
+
+
+def _flock(descriptor: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held_elsewhere(owner: Owner | None) -> bool:
+    return owner is not None and owner.host != socket.gethostname()
+
+
+def hold_run(folder: Path, part: str) -> Lock:
+    """Return the lock of a run that computes `part` of a cache: `all`, or `i-of-n` beside the other parts.
+
+    Raises:
+        PlutoError: Another run computes the same; it is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    gate = Lock.take(folder / "gate", wait=True)
+    with gate or contextlib.nullcontext():
+        for path in sorted(folder.glob("run-*")):
+            other = path.name.removeprefix("run-")
+            if other != part and "all" not in (part, other):
+                continue
+            held = Lock.take(path)
+            if held is None:
+                raise PlutoError(_in_use(path))
+            held.release()
+        lock = Lock.take(folder / f"run-{part}")
+        if lock is None:
+            raise PlutoError(_in_use(folder / f"run-{part}"))
+        return lock
+
+
+def _in_use(path: Path) -> str:
+    owner = Owner.read(path)
+    cache = path.parent.parent
+    if owner is None:
+        return f"the cache {cache} is in use by another run; wait for it, or choose another cache.path"
+    message = f"the cache {cache} is in use by {owner}; wait for it, or choose another cache.path"
+    if owner.host != socket.gethostname():
+        message += f" (if that process is not running any more, remove {path})"
+    return message

@@ -1,0 +1,129 @@
+"""Reading a cache: samples by scenario key, merged over builders, in any process."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core import arrays
+from pluto_core.arrays import ArraySpec
+from pluto_core.errors import PlutoError, SampleError
+from pluto_core.listing import Listing
+from pluto_core.pipeline import codec, listings
+from pluto_core.pipeline.index import Index, shard_key
+from pluto_core.protocols import ShardReader
+from pluto_core.samples import Sample
+
+if TYPE_CHECKING:
+    from pluto_core.pipeline.folder import CacheFolder
+
+
+class Keys(Sequence[str]):
+    """Scenario keys, ascending; held as one array of bytes (`array`) and given out as text."""
+
+    def __init__(self, array: npt.NDArray[np.bytes_]) -> None:
+        self.array = array
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Keys": ...
+    def __getitem__(self, index: int | slice) -> "str | Keys":
+        """Return one key, or a part of them."""
+        if isinstance(index, slice):
+            return Keys(self.array[index])
+        return bytes(self.array[index]).decode()
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return len(self.array)
+
+
+class CacheReader:
+    """The samples of a cache that every one of some builders gave.
+
+    It pickles as the folder and the tags, and opens shards when it needs them, so that it works in forked and spawned
+    processes; the index is mapped into memory and shared.
+    """
+
+    def __init__(self, folder: "CacheFolder", tags: Sequence[str], *, verify: bool = False) -> None:
+        self.folder = folder
+        self.tags = tuple(tags)
+        self._verify = verify
+        self._specs = {tag: folder.manifest.spec(tag) for tag in self.tags}
+        self.spec: Mapping[str, ArraySpec] = arrays.join(self._specs.items())
+        """Spec of the merged samples."""
+        self._readers: dict[int, ShardReader] = {}
+
+    @cached_property
+    def index(self) -> Index:
+        """Return the index as it was when the reader was first used."""
+        return self.folder.index()
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Return the keys of all scenarios that have every builder's sample, ascending."""
+        rows = self.index.complete(self.tags)
+        return Keys(self.index.keys if len(rows) == len(self.index.keys) else self.index.keys[rows])
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Return the scenarios of `keys`, row by row, with types and maps of the newest stored listing that has them."""
+        return listings.described(self.keys.array, listings.load_all(self.folder.path))
+
+    def get_many(self, keys: Sequence[str], names: Collection[str] | None = None) -> list[Sample]:
+        """Return samples in the order of `keys`, in the dtypes at rest, as read-only views of private copies.
+
+        Args:
+            keys: Scenario keys.
+            names: Arrays to return; None for all.
+
+        Raises:
+            KeyError: A scenario is not in the cache.
+            SampleError: A value is damaged.
+        """
+        samples: list[Sample] = [{} for _ in keys]
+        if not samples:
+            return samples
+        asked = np.asarray([key.encode() for key in keys], np.bytes_)
+        for tag in self.tags:
+            wanted = None if names is None else self._specs[tag].keys() & set(names)
+            if wanted is not None and not wanted:
+                continue
+            places = self.index.places_of(tag, asked)
+            if (places < 0).any():
+                raise KeyError(keys[int(np.argmin(places))])
+            for shard in np.unique(places).tolist():
+                rows = np.flatnonzero(places == shard).tolist()
+                for row, value in zip(rows, self._values(shard, tag, [keys[row] for row in rows]), strict=True):
+                    samples[row].update(self._decoded(value, wanted, shard, keys[row]))
+        return samples
+
+    def _values(self, shard: int, tag: str, keys: Iterable[str]) -> list[bytes]:
+        if shard not in self._readers:
+            self._readers[shard] = self.folder.shards.open(self.index.shards[shard].name)
+        try:
+            return self._readers[shard].get_many([shard_key(tag, key) for key in keys])
+        except KeyError as error:
+            message = f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`"
+            raise PlutoError(message) from None
+
+    def _decoded(self, value: bytes, wanted: Collection[str] | None, shard: int, key: str) -> Sample:
+        try:
+            return codec.decode(value, verify=self._verify, names=wanted)
+        except SampleError as error:
+            where = f"{key} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
+            raise SampleError(error.reason, where) from None
+
+    def close(self) -> None:
+        """Let go of all shards; the next read opens them again."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process."""
+        kept = ("folder", "tags", "_verify", "_specs", "spec")
+        return {**{name: self.__dict__[name] for name in kept}, "_readers": {}}
