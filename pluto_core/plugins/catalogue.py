@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,7 @@ from pluto_core.component import Component, Context, load, suggestion
 from pluto_core.errors import PlutoError
 from pluto_core.kinds import BY_NAME, KINDS, Kind
 from pluto_core.plugins import offers
-from pluto_core.plugins.discovery import BrokenPlugin, Candidate, Plugin, broken, candidates, import_plugin
+from pluto_core.plugins.discovery import BrokenPlugin, Candidate, Plugin, broken, candidates, import_plugin, make_importable
 
 
 class PluginBugError(Exception):
@@ -34,13 +35,19 @@ class Catalogue:
 
     @classmethod
     def load(
-        cls, *, without: Collection[str] = (), modules: Sequence[str] = (), environment: Mapping[str, str] | None = None
+        cls,
+        *,
+        without: Collection[str] = (),
+        modules: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> "Catalogue":
         """Find and import all plugins and ask them what they offer.
 
         Args:
             without: Plugins to leave out, besides those in `PLUTO_WITHOUT` (separated by commas).
             modules: Local plugins, by module name.
+            folders: Where local plugins may lie, besides Python's own path; they are added to it.
             environment: Where `PLUTO_WITHOUT` is looked up; None: the process's own.
 
         Raises:
@@ -48,6 +55,8 @@ class Catalogue:
         """
         known = os.environ if environment is None else environment
         ignored = {name.strip() for name in known.get("PLUTO_WITHOUT", "").split(",")}
+        if modules:
+            make_importable(folders or (Path.cwd(),))
         found = [(candidate, import_plugin(candidate)) for candidate in candidates(without, ignored, modules)]
         return _build(found)
 

@@ -2,9 +2,11 @@
 
 import functools
 import importlib
+import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -99,6 +101,13 @@ def _plugin(entry: EntryPoint) -> Plugin:
     if distribution is None:
         return Plugin(name=entry.name, module=entry.value)
     return Plugin(name=entry.name, module=entry.value, distribution=distribution.name, version=distribution.version)
+
+
+def make_importable(folders: Iterable[Path]) -> None:
+    """Let Python find local plugins in these folders, after all else that it knows."""
+    for folder in folders:
+        if str(folder.resolve()) not in sys.path:
+            sys.path.append(str(folder.resolve()))
 
 
 def one_line(error: BaseException) -> str:
