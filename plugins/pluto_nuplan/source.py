@@ -15,7 +15,7 @@ from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.scene import PACIFICA, ScenarioId, Scene, Window
 from pluto_nuplan.config import NuPlanConfig
-from pluto_nuplan.logs import answers, listing, scenes
+from pluto_nuplan.logs import listing, questions, scenes
 from pluto_nuplan.logs.database import NO_TOKEN, token_words
 from pluto_nuplan.logs.extraction import ScenarioMapping
 from pluto_nuplan.logs.files import find_logs, find_map_root
@@ -32,7 +32,7 @@ class NuPlanSource:
 
     answers = frozenset(
         {"log_names", "scenario_types", "scenario_tokens", "map_names", "remove_invalid_goals", "expand_scenarios"}
-    ) | frozenset(answers.NAMES)
+    ) | frozenset(questions.NAMES)
 
     def __init__(self, config: NuPlanConfig, *, cache_home: Path | None = None) -> None:
         """Find logs and maps; nothing of them is read yet.
@@ -48,7 +48,8 @@ class NuPlanSource:
         self._forget()
 
     def _forget(self) -> None:
-        self._indices: OrderedDict[str, Index | SampleError] = OrderedDict()
+        self._indices: OrderedDict[str, Index] = OrderedDict()
+        self._refused: dict[str, SampleError] = {}
         self._logs: OrderedDict[str, Log] = OrderedDict()
         self._indexed_frames = 0
 
@@ -102,16 +103,22 @@ class NuPlanSource:
         Raises:
             PlutoError: A field contradicts another one of the filter, or its file cannot be read.
         """
-        question = answers.Question.of(names, wanted, None if wanted.expand_scenarios else self._mapping, PACIFICA)
-        columns = {name: np.zeros(len(listing), answers.dtype(name)) for name in names}
+        question = questions.Question.of(names, wanted, None if wanted.expand_scenarios else self._mapping, PACIFICA)
+        columns = {name: np.zeros(len(listing), questions.dtype(name)) for name in names}
         for code, log in enumerate(listing.logs.values):
             rows = np.flatnonzero(listing.logs.codes == code)
-            if len(rows):
-                opened = self._log(log)
-                view = self._map(opened.index.map_name) if question.needs_map else None
-                for name, column in question.ask(opened, listing.take(rows), view).items():
-                    columns[name][rows] = column
+            try:
+                found = self._answers(log, listing.take(rows), question) if len(rows) else {}
+            except SampleError as error:
+                self._refused[log] = error
+                found = {name: np.full(len(rows), questions.refusal(name)) for name in names}
+            for name, column in found.items():
+                columns[name][rows] = column
         return columns
+
+    def _answers(self, log: str, rows: Listing, question: questions.Question) -> Mapping[str, npt.NDArray[Any]]:
+        opened = self._log(log)
+        return question.ask(opened, rows, self._map(opened.index.map_name) if question.needs_map else None)
 
     def load(self, scenario: ScenarioId, window: Window) -> Scene:
         """Return one scene.
@@ -161,8 +168,7 @@ class NuPlanSource:
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return (log, reason, detail) of every log that was refused so far."""
-        refused = [(log, found) for log, found in self._indices.items() if isinstance(found, SampleError)]
-        return [(log, error.reason, error.detail) for log, error in refused]
+        return [(log, error.reason, error.detail) for log, error in self._refused.items()]
 
     def _map(self, name: str) -> Any:
         return open_map(self._map_root, name, map_version=self._config.map_version, cache_home=self._cache_home)
@@ -173,32 +179,24 @@ class NuPlanSource:
         Raises:
             SampleError: The log is not there or cannot be read.
         """
-        found = self._indices.get(log)
-        if found is None:
-            found = self._read_index(log)
-            self._indices[log] = found
-            self._indexed_frames += 0 if isinstance(found, SampleError) else len(found.frames)
-            self._forget_oldest()
-        if isinstance(found, SampleError):
-            raise found
+        if log not in self._indices:
+            self._indices[log] = self._read_index(log)
+            self._indexed_frames += len(self._indices[log].frames)
+            while self._indexed_frames > _INDEXED_FRAMES and len(self._indices) > 1:
+                self._indexed_frames -= len(self._indices.popitem(last=False)[1].frames)
         self._indices.move_to_end(log)
-        return found
+        return self._indices[log]
 
-    def _read_index(self, log: str) -> Index | SampleError:
+    def _read_index(self, log: str) -> Index:
+        if log in self._refused:
+            raise self._refused[log]
         if log not in self._paths:
-            return SampleError(Reason.UNREADABLE_LOG, f"there is no log {log} in source.data_root")
+            raise SampleError(Reason.UNREADABLE_LOG, f"there is no log {log} in source.data_root")
         try:
             return read_index(self._paths[log])
         except SampleError as error:
-            return error
-
-    def _forget_oldest(self) -> None:
-        readable = [name for name, found in self._indices.items() if not isinstance(found, SampleError)]
-        for name in readable[:-1]:
-            if self._indexed_frames <= _INDEXED_FRAMES:
-                break
-            gone = self._indices.pop(name)
-            self._indexed_frames -= 0 if isinstance(gone, SampleError) else len(gone.frames)
+            self._refused[log] = error
+            raise
 
     def _log(self, name: str) -> Log:
         if name not in self._logs:

@@ -32,6 +32,11 @@ def dtype(name: str) -> type[Any]:
     return np.float64 if name == DISPLACEMENT else np.bool_
 
 
+def refusal(name: str) -> float | bool:
+    """Return the answer that no filter takes, for scenarios of a log that cannot be read."""
+    return -np.inf if name == DISPLACEMENT else False
+
+
 @attrs.frozen(kw_only=True)
 class Question:
     """What is asked of every log."""
