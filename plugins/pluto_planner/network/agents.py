@@ -59,7 +59,7 @@ class AgentEncoder(nn.Module):
         channels = motion_channels(agent, self.history_steps)[:, skipped:]
         known = agent["valid_mask"][:, skipped:, : self.history_steps].any(dim=-1)
         token = on_known_rows(self.history_encoder, known.flatten(), channels.flatten(0, 1))
-        token = token.unflatten(0, known.shape)
+        token = token.view(*known.shape, token.shape[-1])
         if self.ego_state_emb is not None:
             ego = self.ego_state_emb(current_state[:, : self.state_channel])
             token = torch.cat((ego[:, None], token), dim=1)

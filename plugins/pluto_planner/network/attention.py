@@ -61,5 +61,5 @@ class MultiheadAttention(nn.Module):
         dim = x.shape[-1]
         rows = slice(start * dim, stop * dim)
         packed = functional.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
-        heads = packed.unflatten(-1, (stop - start, self.num_heads, dim // self.num_heads))
-        return heads.permute(2, 0, 3, 1, 4).unbind(0)
+        heads = packed.view(*x.shape[:2], stop - start, self.num_heads, dim // self.num_heads)
+        return tuple(heads[:, :, part].transpose(1, 2) for part in range(stop - start))

@@ -52,6 +52,6 @@ class EgoStateMlp(nn.Sequential):
     def forward(self, state: Tensor) -> Tensor:
         """Embed (B, channels) as (B, D)."""
         enter, norm, _, leave = self
-        hidden = enter(state.to(enter.weight.dtype))
+        hidden = enter(state.to(next(enter.parameters()).dtype))
         rows = torch.ones(state.shape[0], dtype=torch.bool, device=state.device)
         return leave(functional.relu(norm(hidden, rows)))  # type: ignore[no-any-return]

@@ -13,10 +13,11 @@ class TrajectoryHead(MLPLayer):
         """Make the head; hidden width is twice the token's."""
         super().__init__(dim, 2 * dim, steps * channels)
         self.steps = steps
+        self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., steps, channels)."""
-        return super().forward(x).unflatten(-1, (self.steps, -1))
+        return super().forward(x).view(*x.shape[:-1], self.steps, self.channels)
 
 
 class AgentPredictor(nn.Module):

@@ -1,6 +1,7 @@
 """History encoder: a pyramid of neighbourhood attention over 20 steps, read at its last step."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +130,7 @@ class HistoryEncoder(nn.Module):
         ends = []
         for level, norm, conv in zip(self.levels, norms, self.lateral_convs, strict=True):
             end, x = level(x)
-            ends.append(sequence_conv(functional.pad(norm(end), (0, 0, 0, 1)), conv))
+            ends.append(sequence_conv(functional.pad(norm(end), (0, 0, 0, 1)), cast("nn.Conv1d", conv)))
         lateral = ends[2]
         for below, ratio in ((1, self._ratios[1]), (0, self._ratios[0])):
             lateral = ends[below] + upsampled_end(lateral, ratio)

@@ -5,13 +5,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, distributed, nn
 
+if distributed.is_available():
+    from torch.distributed.nn import functional as collective
+
 
 class Moments(NamedTuple):
     """Mean (C,), biased variance (C,) and number () of the valid rows of a batch, over all ranks."""
 
     mean: Tensor
     variance: Tensor
-    count: Tensor
+    rows: Tensor
 
 
 class MaskedBatchNorm(nn.Module):
@@ -54,10 +57,10 @@ class MaskedBatchNorm(nn.Module):
 
     def _track(self, batch: Moments) -> tuple[Tensor, Tensor]:
         """Move the running statistics and return the mean and variance to use."""
-        enough = batch.count > 1
+        enough = batch.rows > 1
         with torch.no_grad():
             rate = (enough * self.momentum).to(self.running_mean.dtype)
-            unbiased = batch.variance * (batch.count / (batch.count - 1).clamp(min=1))
+            unbiased = batch.variance * (batch.rows / (batch.rows - 1).clamp(min=1))
             self.running_mean.lerp_(batch.mean.to(self.running_mean.dtype), rate)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate)
             self.num_batches_tracked.add_(enough)
@@ -73,7 +76,7 @@ def widened(x: Tensor) -> Tensor:
 def over_ranks(total: Tensor) -> Tensor:
     """Return the sum over all ranks of a sum over this rank's rows; differentiable."""
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        return distributed.nn.functional.all_reduce(total)  # type: ignore[no-any-return]
+        return collective.all_reduce(total)  # type: ignore[no-any-return, no-untyped-call]
     return total
 
 

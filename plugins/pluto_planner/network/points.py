@@ -1,5 +1,7 @@
 """PointNet-style encoder of sets of points: polylines of the map, reference lines."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,11 +40,11 @@ class PointsEncoder(nn.Module):
 
     def _encode(self, x: Tensor, valid: Tensor) -> Tensor:
         """Encode every set."""
-        _, _, _, lift = self.first_mlp
-        join, join_norm, _, leave = self.second_mlp
+        _, _, lift = _layers(self.first_mlp)
+        join, join_norm, leave = _layers(self.second_mlp)
         hidden = self._hidden(torch.cat((torch.where(valid[..., None], x, 0.0), valid[..., None].to(x.dtype)), dim=-1))
         affine = torch.cat((lift.weight, lift.bias[:, None]), dim=1)
-        from_point, from_set = join.weight.split(lift.out_features, dim=1)
+        from_point, from_set = join.weight[:, : lift.out_features], join.weight[:, lift.out_features :]
         common = functional.linear(pooled(functional.linear(hidden, affine)), from_set, join.bias)
         weight = from_point @ affine
         scale, shift = join_norm.affine(image_moments(weight, hidden, common) if self.training else None)
@@ -53,7 +55,7 @@ class PointsEncoder(nn.Module):
 
     def _hidden(self, x: Tensor) -> Tensor:
         """Return the normalised hidden layer of the first stage, (Q, n, 129), from points with their validity."""
-        enter, norm, _, _ = self.first_mlp
+        enter, norm, _ = _layers(self.first_mlp)
         x = x.to(enter.weight.dtype)
         plain = torch.cat((enter.weight, enter.bias[:, None]), dim=1)
         nothing = torch.zeros_like(enter.bias)
@@ -62,3 +64,8 @@ class PointsEncoder(nn.Module):
         folded = torch.cat((scale[:, None] * enter.weight, (scale * enter.bias + shift)[:, None]), dim=1)
         hand_on = torch.cat((torch.zeros_like(folded[:1, 1:]), torch.ones_like(folded[:1, :1])), dim=1)
         return functional.linear(x, torch.cat((folded, hand_on), dim=0).to(x.dtype)).relu_()
+
+
+def _layers(stage: nn.Sequential) -> tuple[nn.Linear, MaskedBatchNorm, nn.Linear]:
+    """Return the layers of a stage that hold parameters."""
+    return cast("tuple[nn.Linear, MaskedBatchNorm, nn.Linear]", (stage[0], stage[1], stage[3]))

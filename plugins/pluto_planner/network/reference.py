@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -27,7 +28,7 @@ def from_reference_state_dict(state_dict: Mapping[str, Tensor], parity: bool = T
         PlutoError: If names or shapes are not those of such a network.
     """
     state = strip_prefix(state_dict)
-    network = PlutoNetwork(**_sizes(state), **_flags(state), parity=parity)
+    network = PlutoNetwork(**_settings(state), parity=parity)
     _check_match(network.state_dict(), state)
     dtype = state["norm.weight"].dtype
     network.to(dtype).load_state_dict(dict(state))
@@ -41,8 +42,8 @@ def strip_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): value for name, value in state_dict.items() if name.startswith(PREFIX)}
 
 
-def _sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """Return widths and depths, from shapes and numbered names."""
+def _settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return widths and depths, from shapes and numbered names, and which optional parts there are, from names."""
     return {
         "dim": _shape(state, "norm.weight")[0],
         "num_modes": _shape(state, "planning_decoder.m_pos")[1],
@@ -50,12 +51,6 @@ def _sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
         "encoder_depth": _numbered(state, "encoder_blocks"),
         "decoder_depth": _numbered(state, "planning_decoder.decoder_blocks"),
         "state_channel": _state_channels(state),
-    }
-
-
-def _flags(state: Mapping[str, Tensor]) -> dict[str, bool]:
-    """Return which optional parts there are, from names."""
-    return {
         "use_hidden_proj": "hidden_proj.0.weight" in state,
         "cat_x": "planning_decoder.cat_x_proj.weight" in state,
         "ref_free_traj": "ref_free_decoder.mlp.0.weight" in state,

@@ -58,4 +58,4 @@ def bilinear(field: Tensor, cell: Tensor) -> Tensor:
     values = [field.flatten(1).gather(1, index + step).to(cell.dtype) for step in (0, 1, width, width + 1)]
     upper = values[0] * (1.0 - u) + values[1] * u
     lower = values[2] * (1.0 - u) + values[3] * u
-    return (upper * (1.0 - v) + lower * v).unflatten(1, cell.shape[1:-1])
+    return (upper * (1.0 - v) + lower * v).view(cell.shape[:-1])

@@ -23,13 +23,15 @@ def imitation_rows(batch: Mapping[str, Any], *, contrast: bool, parity: bool) ->
     """
     valid = batch["agent"]["valid_mask"]
     rows = valid.shape[0]
-    if "role" not in batch:
+    role: Tensor | None = batch.get("role")
+    if role is None:
         count = rows // COPIES * 2 if contrast else rows
         return torch.arange(rows, device=valid.device) < count
     if parity and not contrast:
-        return torch.ones_like(batch["role"], dtype=torch.bool)
-    learns: Tensor = batch["role"] != NEGATIVE
-    return learns & batch["role_valid"] if "role_valid" in batch else learns
+        return torch.ones_like(role, dtype=torch.bool)
+    learns = torch.ne(role, NEGATIVE)
+    valid_role: Tensor = batch.get("role_valid", learns)
+    return learns & valid_role
 
 
 def triplets(batch: Mapping[str, Any], rows: int) -> tuple[Tensor | None, Tensor]:
