@@ -96,11 +96,13 @@ class FilesReader:
         self._path = path
 
     def keys(self) -> list[bytes]:
-        """Return all keys, ascending; opens every file."""
+        """Return all keys, ascending; opens every file, and leaves out those whose key is damaged."""
         found = []
         for place in self._path.glob("*" + _ENDING):
             with place.open("rb") as file:
-                found.append(_read_key(file, place))
+                key = _read_key(file)
+            if _file_of(self._path, key) == place:
+                found.append(key)
         return sorted(found)
 
     def get(self, key: bytes) -> bytes:
@@ -108,7 +110,7 @@ class FilesReader:
         place = _file_of(self._path, key)
         try:
             with place.open("rb") as file:
-                if _read_key(file, place) != key:
+                if _read_key(file) != key:
                     raise KeyError(key)
                 return file.read()
         except FileNotFoundError:
@@ -122,11 +124,8 @@ class FilesReader:
         """Do nothing."""
 
 
-def _read_key(file: BinaryIO, place: Path) -> bytes:
+def _read_key(file: BinaryIO) -> bytes:
+    """Return the key at the beginning of a file; of a damaged file, whatever stands there."""
     head = file.read(_LENGTH.size)
-    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else -1
-    key = file.read(length) if 0 <= length <= os.fstat(file.fileno()).st_size else b""
-    if len(key) != length:
-        message = f"{place} is damaged; run `pluto cache verify`"
-        raise PlutoError(message)
-    return key
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    return file.read(min(length, os.fstat(file.fileno()).st_size))

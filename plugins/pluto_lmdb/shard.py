@@ -130,8 +130,12 @@ class LmdbReader:
 
     def keys(self) -> list[bytes]:
         """Return all keys, ascending."""
-        with lease(self._path, self._config) as environment, environment.begin() as transaction:
-            return list(transaction.cursor().iternext(keys=True, values=False))
+        with lease(self._path, self._config) as environment:
+            try:
+                with environment.begin() as transaction:
+                    return list(transaction.cursor().iternext(keys=True, values=False))
+            except lmdb.Error as error:
+                raise self._damaged(error) from error
 
     def get(self, key: bytes) -> bytes:
         """Return a copy of a value."""
@@ -150,9 +154,11 @@ class LmdbReader:
                             raise KeyError(key)
                         values.append(value)
             except lmdb.Error as error:
-                message = f"{self._path} is damaged: {error}; run `pluto cache verify`"
-                raise PlutoError(message) from error
+                raise self._damaged(error) from error
         return values
+
+    def _damaged(self, error: lmdb.Error) -> PlutoError:
+        return PlutoError(f"{self._path} is damaged: {error}; run `pluto cache verify`")
 
     def close(self) -> None:
         """Close the file unless another thread reads from it."""

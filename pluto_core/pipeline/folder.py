@@ -148,6 +148,10 @@ class CacheFolder:
                 new.write(self.path)
         return new
 
+    def forget_index(self) -> None:
+        """Remove the stored index; the next `index` reads the keys of every shard."""
+        remove(self.path / index.NAME)
+
     def problems(self) -> list[str]:
         """Return one line for each shard that cannot be read, and whose samples are therefore not there."""
         return [f"the shard {self.shards.path(name)} cannot be read: {why}" for name, why in self.index().unreadable.items()]
@@ -205,7 +209,8 @@ class CacheFolder:
 
     def drop(self, damaged: Mapping[str, Sequence[bytes]]) -> None:
         """Leave damaged values, by name of shard, out of the index from now on; the cache step computes them again."""
-        lines = [json.dumps({"shard": name, "key": key.decode()}) for name, keys in damaged.items() for key in keys]
+        rows = [(name, key.decode(errors="surrogateescape")) for name, keys in damaged.items() for key in keys]
+        lines = [json.dumps({"shard": name, "key": key}) for name, key in rows]
         with self.gate():
             place = self.path / DAMAGED
             before = place.read_bytes() if place.exists() else b""
@@ -219,7 +224,7 @@ class CacheFolder:
         dropped: dict[str, set[bytes]] = {}
         for line in text.splitlines():
             fields = json.loads(line)
-            dropped.setdefault(fields["shard"], set()).add(fields["key"].encode())
+            dropped.setdefault(fields["shard"], set()).add(fields["key"].encode(errors="surrogateescape"))
         digest = hashlib.blake2b(text, digest_size=8).hexdigest()
         return digest, {name: frozenset(keys) for name, keys in dropped.items()}
 

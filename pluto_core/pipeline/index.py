@@ -38,6 +38,11 @@ def shard_key(tag: str, scenario: str) -> bytes:
     return f"{tag}|{scenario}".encode()
 
 
+def raw_key(tag: str, scenario: bytes) -> bytes:
+    """Return the key of a value from a tag and scenario of the index, also where damage made them no text."""
+    return tag.encode(errors="surrogateescape") + b"|" + scenario
+
+
 @attrs.frozen
 class Stamp:
     """A sealed shard, and what shows that it is still the same one."""
@@ -187,7 +192,7 @@ def _by_tag(keys: Sequence[bytes], shard: int) -> Iterable[_Part]:
         if bar:
             by_tag.setdefault(tag, []).append(scenario)
     for tag, scenarios in by_tag.items():
-        yield tag.decode(errors="replace"), np.asarray(scenarios, np.bytes_), np.full(len(scenarios), shard, np.int32)
+        yield tag.decode(errors="surrogateescape"), np.asarray(scenarios, np.bytes_), np.full(len(scenarios), shard, np.int32)
 
 
 def _combined(parts: Sequence[_Part], sealed: tuple[Stamp, ...], digest: str, unreadable: Mapping[str, str]) -> Index:

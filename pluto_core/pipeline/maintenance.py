@@ -1,0 +1,281 @@
+"""What `pluto cache` does with a cache that is there: tell about it, copy samples out of it, prove it, copy it, remove it."""
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from pluto_core.arrays import SampleSpec
+from pluto_core.errors import PlutoError, SampleError
+from pluto_core.pipeline import codec, listings
+from pluto_core.pipeline.durable import remove, write_file
+from pluto_core.pipeline.folder import CacheFolder
+from pluto_core.pipeline.index import Index, raw_key
+from pluto_core.pipeline.locks import Owner
+from pluto_core.pipeline.manifest import Manifest
+from pluto_core.pipeline.shards import RollingWriter
+from pluto_core.protocols import ScenarioSource, SceneBuilder, ShardReader
+from pluto_core.samples import Sample, check
+from pluto_core.scene import ScenarioId, Window
+
+_AT_A_TIME = 32
+
+
+def store_name(path: Path) -> str:
+    """Return the name of the component (kind `caches`) that can open the cache at `path`.
+
+    Raises:
+        PlutoError: There is no cache.
+    """
+    return Manifest.read(path).store
+
+
+def info(folder: CacheFolder) -> dict[str, Any]:
+    """Return what a cache holds, as plain values: samples by type and builder, bytes, shards, failures by reason, who runs."""
+    manifest = folder.manifest
+    index = folder.index()
+    reader = folder.reader()
+    failures = folder.failures()
+    locks = (folder.path / "locks").glob("run-*")
+    return {
+        "path": str(folder.path),
+        "store": manifest.store,
+        "samples": len(reader.keys),
+        "builders": {
+            tag: {
+                "samples": index.count(tag),
+                "version": manifest.fingerprint.builders[tag]["version"],
+                "arrays": len(manifest.spec(tag)),
+                "failed": sum(failed == tag for failed, _ in failures),
+            }
+            for tag in manifest.tags
+        },
+        "types": _counts(reader.listing.types.values, reader.listing.types.codes),
+        "maps": _counts(reader.listing.maps.values, reader.listing.maps.codes),
+        "logs": len(np.unique(reader.listing.logs.codes)),
+        "bytes": sum(_size(folder.shards.path(stamp.name)) for stamp in index.shards),
+        "shards": len(index.shards),
+        "unsealed_shards": len(list(folder.shards.unsealed.glob("*" + folder.store.suffix))) if folder.store.suffix else 0,
+        "failures": dict(Counter(failure.reason.value for failure in failures.values())),
+        "listings": sorted(path.stem for path in (folder.path / listings.FOLDER).glob("*.npz")),
+        "runs": [str(owner) for owner in map(Owner.read, sorted(locks)) if owner is not None],
+        "unreadable": dict(index.unreadable),
+    }
+
+
+def export(folder: CacheFolder, to: Path) -> int:
+    """Write every complete sample as `<token>.npz`, as cached, and return how many there are.
+
+    Where a token occurs twice, the file is `<token>@<start_us>.npz`; where that does too, `<token>@<start_us>@<log>.npz`.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    reader = folder.reader()
+    scenarios = [ScenarioId.from_key(key) for key in reader.keys]
+    names = _file_names(scenarios)
+    for keys in _chunks(reader.keys):
+        for key, sample in zip(keys, reader.get_many(keys), strict=True):
+            np.savez(to / f"{names[key]}.npz", **_named(sample))
+    return len(scenarios)
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """What `verify` found."""
+
+    values: int
+    """Values read."""
+    damaged: Mapping[str, int]
+    """Damaged values by shard; they are left out of the index and computed again by the next cache step."""
+    lost: int
+    """Values that the index listed and no shard holds; they are computed again as well."""
+    unreadable: Mapping[str, str]
+    """Shards that cannot be read at all, moved to `damaged/`, and why."""
+    recomputed: int = 0
+    different: Sequence[str] = ()
+    """Recomputed samples that differ from the stored ones: builder, scenario, first array that differs."""
+
+    @property
+    def ok(self) -> bool:
+        """Return whether nothing was found."""
+        return not (self.damaged or self.lost or self.unreadable or self.different)
+
+
+@attrs.frozen
+class Recompute:
+    """What `verify` needs to compare stored samples with new ones."""
+
+    source: ScenarioSource
+    builders: Sequence[tuple[str, SceneBuilder]]
+    count: int
+    """Scenarios to compute again, evenly spread."""
+
+
+def verify(
+    folder: CacheFolder,
+    *,
+    recompute: Recompute | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> VerifyReport:
+    """Read every value, compare its checksums and its spec, and repair the index.
+
+    Args:
+        folder: The cache.
+        recompute: Samples to compute again, or None.
+        progress: Called with values read and values in all.
+    """
+    with folder.hold():
+        before = folder.tidy()
+        listed = sum(before.count(tag) for tag in before.tags)
+        folder.forget_index()
+        found = folder.tidy()
+        total = sum(found.count(tag) for tag in found.tags)
+        damaged: dict[str, list[bytes]] = {}
+        for number, (name, key) in enumerate(_damaged_values(folder, found)):
+            if key:
+                damaged.setdefault(name, []).append(key)
+            progress(number + 1, total)
+        if damaged:
+            folder.drop(damaged)
+            folder.tidy()
+        different = _recomputed(folder, recompute) if recompute else []
+    unreadable = {**before.unreadable, **found.unreadable}
+    return VerifyReport(
+        values=total,
+        damaged={name: len(keys) for name, keys in damaged.items()},
+        lost=max(0, listed - total),
+        unreadable=unreadable,
+        recomputed=min(recompute.count, len(folder.reader().keys)) if recompute else 0,
+        different=different,
+    )
+
+
+def copy(source: CacheFolder, target: CacheFolder) -> int:
+    """Copy a cache into another one, which may be stored otherwise, and return the number of values copied.
+
+    Values that the target has are kept. Copying into an empty one also compacts: one value for each sample remains.
+    """
+    manifest = source.manifest
+    target.open_or_create(manifest.fingerprint)
+    copied = 0
+    with target.hold():
+        there = target.tidy()
+        writer = RollingWriter(target.shards)
+        try:
+            for key, value in _lacking(source, there):
+                writer.put(key, value)
+                writer.end_sample()
+                copied += 1
+        finally:
+            writer.seal()
+        (target.path / listings.FOLDER).mkdir(exist_ok=True)
+        for path in (source.path / listings.FOLDER).glob("*.npz"):
+            write_file(target.path / listings.FOLDER / path.name, path.read_bytes())
+        target.tidy()
+    return copied
+
+
+def _lacking(source: CacheFolder, there: Index) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values that a cache holds and another index does not."""
+    index = source.index()
+    for number, stamp in enumerate(index.shards):
+        reader = source.shards.open(stamp.name)
+        try:
+            for tag, places in zip(index.tags, index.places, strict=True):
+                mine = index.keys[places == number]
+                for key in mine[there.places_of(tag, mine) < 0].tolist():
+                    full = raw_key(tag, key)
+                    yield full, reader.get(full)
+        finally:
+            reader.close()
+
+
+def delete(folder: CacheFolder) -> None:
+    """Remove a cache and its folder, if nothing else is in that."""
+    folder.manifest  # noqa: B018 -- raises where it is no cache
+    folder.clear()
+    remove(folder.path / "locks")
+    with contextlib.suppress(OSError):
+        folder.path.rmdir()
+
+
+def _damaged_values(folder: CacheFolder, index: Index) -> Iterator[tuple[str, bytes]]:
+    """Yield for each value the name of its shard, and its key if the value is damaged, else nothing."""
+    specs = {tag: folder.manifest.spec(tag) for tag in folder.manifest.tags}
+    for number, stamp in enumerate(index.shards):
+        reader = folder.shards.open(stamp.name)
+        try:
+            for tag, places in zip(index.tags, index.places, strict=True):
+                for scenario in index.keys[places == number].tolist():
+                    key = raw_key(tag, scenario)
+                    yield stamp.name, key if _is_damaged(reader, key, specs.get(tag)) else b""
+        finally:
+            reader.close()
+
+
+def _is_damaged(reader: ShardReader, key: bytes, spec: SampleSpec | None) -> bool:
+    if spec is None:
+        return True
+    try:
+        ScenarioId.from_key(key.partition(b"|")[2].decode())
+        check(codec.decode(reader.get(key), verify=True), spec, dtypes=False)
+    except (SampleError, PlutoError, KeyError, OSError, UnicodeDecodeError):
+        return True
+    return False
+
+
+def _recomputed(folder: CacheFolder, recompute: Recompute) -> list[str]:
+    reader = folder.reader([tag for tag, _ in recompute.builders])
+    rows = np.unique(np.linspace(0, len(reader.keys) - 1, min(recompute.count, len(reader.keys))).round().astype(np.int64))
+    window = Window.union(builder.window for _, builder in recompute.builders)
+    different = []
+    for row in rows.tolist():
+        key = reader.keys[row]
+        scene = recompute.source.load(ScenarioId.from_key(key), window)
+        stored = reader.get_many([key])[0]
+        for tag, builder in recompute.builders:
+            built = builder.build(scene.narrow(builder.window))
+            for name, array in codec.decode(codec.encode(built, builder.spec, "raw")).items():
+                if name not in stored or not np.array_equal(stored[name], array):
+                    different.append(f"{tag} {key} {name}")
+                    break
+    return different
+
+
+def _named(sample: Sample) -> dict[str, Any]:
+    return dict(sample)
+
+
+def _file_names(scenarios: Sequence[ScenarioId]) -> dict[str, str]:
+    tokens = Counter(scenario.token for scenario in scenarios)
+    starts = Counter((scenario.token, scenario.start_us) for scenario in scenarios)
+    names = {}
+    for scenario in scenarios:
+        name = scenario.token
+        if tokens[scenario.token] > 1:
+            name += f"@{scenario.start_us}"
+        if starts[scenario.token, scenario.start_us] > 1:
+            name += f"@{scenario.log.replace('/', '_')}"
+        names[scenario.key] = name
+    return names
+
+
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(keys)
+    while chunk := list(itertools.islice(rest, _AT_A_TIME)):
+        yield chunk
+
+
+def _counts(values: Sequence[str], codes: Any) -> dict[str, int]:
+    counts = np.bincount(codes, minlength=len(values)).tolist()
+    return dict(sorted((value, count) for value, count in zip(values, counts, strict=True) if count))
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.iterdir())
+    return path.stat().st_size if path.exists() else 0
