@@ -9,7 +9,7 @@ from pluto_nuplan.synth.signals import Signals
 from pluto_nuplan.synth.surroundings import CROSSING, LINK, WALK, Surroundings
 
 _SPEED_MPS = (0.9, 1.6)
-_ASIDE_M = 0.5
+_ASIDE_M = (0.05, 0.65)
 _WALK_SPARE_S = 1.5
 _CHOICE = {WALK: 0.3, LINK: 0.25, CROSSING: 0.45}
 
@@ -19,7 +19,7 @@ _ZONE_SHARE = 0.16
 _ZONE_M = 24.0
 _CONE_STEP_M = 3.5
 _BIN_STEP_M = 45.0
-_BIN_ASIDE_M = 1.0
+_BIN_ASIDE_M = 1.5
 
 
 @attrs.frozen(eq=False)
@@ -65,7 +65,7 @@ class Pedestrians:
         self._done_m = np.array([rng.uniform(0.0, self._along[way][-1]) for way in self._way])
         self._waits_for = np.full(count, -1)
         self.speed_mps = rng.uniform(*_SPEED_MPS, count)
-        self.aside_m = rng.uniform(-_ASIDE_M, _ASIDE_M, count)
+        self.aside_m = -rng.uniform(*_ASIDE_M, count)
         self.size_m = np.column_stack(
             (rng.uniform(0.55, 0.8, count), rng.uniform(0.55, 0.8, count), rng.uniform(1.5, 1.9, count))
         )
@@ -105,7 +105,7 @@ class Pedestrians:
             cell = max(cell, 0)
             step = line[cell + 1] - line[cell]
             share = (place - along[cell]) / (along[cell + 1] - along[cell])
-            across = np.array([-step[1], step[0]]) / (along[cell + 1] - along[cell])
+            across = np.array([-step[1], step[0]]) / (along[cell + 1] - along[cell]) * (1 if self._forward[index] else -1)
             out[index] = line[cell] + share * step + self.aside_m[index] * across
         return out
 
@@ -124,8 +124,6 @@ class Pedestrians:
 
     def _enter(self, index: int, way: int, corner: int) -> None:
         forward = self._ways[way].corners[0] == corner
-        if forward != self._forward[index]:
-            self.aside_m[index] = -self.aside_m[index]
         self._way[index], self._forward[index], self._done_m[index] = way, forward, 0.0
 
     def _try_to_cross(self, index: int, time_s: float, arms_in_use: set[int]) -> None:
@@ -191,7 +189,7 @@ def _bins(
         for index in np.flatnonzero(rng.random(len(way.line_m) - 2) < 2.0 * density / _BIN_STEP_M) + 1:
             step = way.line_m[index + 1] - way.line_m[index - 1]
             heading = float(np.arctan2(step[1], step[0]))
-            outward = rng.choice((-1, 1)) * _BIN_ASIDE_M
+            outward = _BIN_ASIDE_M if way.corners[0] % 2 == 0 else -_BIN_ASIDE_M
             place = way.line_m[index] + outward * unit(heading + np.pi / 2)
             size = (float(rng.uniform(0.4, 0.8)), float(rng.uniform(0.4, 0.9)), float(rng.uniform(0.8, 1.4)))
             rows.append(("generic_object", np.array([*place, heading]), size))

@@ -6,7 +6,7 @@ import numpy as np
 from pluto_nuplan.synth.changing import faded
 from pluto_nuplan.synth.crossing import NONE
 from pluto_nuplan.synth.crowd import Pedestrians, Things, place_things
-from pluto_nuplan.synth.curves import Array, unit
+from pluto_nuplan.synth.curves import Array, lengths, unit
 from pluto_nuplan.synth.drivers import Fleet, draw_fleet
 from pluto_nuplan.synth.ego import AXLE_TO_CENTRE_M, Past, choose_ego
 from pluto_nuplan.synth.roads import Ints, Roads
@@ -20,7 +20,10 @@ _WINDOW_M = 380.0
 _VEHICLE_EVERY_M = 42.0
 _PERSON_EVERY_M = 62.0
 _SPARE_STEPS = 4
-_RECORDED = ("edge", "along_m", "speed_mps", "acceleration_mps2", "onward", "odometer_m", "change_s", "change_m")
+_LOOK_BACK_M = 1.6
+_DENSE_S = 0.01
+_CHANGE = ("change_s", "change_m", "change_from_m", "change_way_m", "stretch")
+_RECORDED = ("edge", "along_m", "speed_mps", "acceleration_mps2", "onward", "odometer_m", *_CHANGE)
 
 
 @attrs.frozen(eq=False)
@@ -64,18 +67,25 @@ class Drive:
     def ego_poses(self, times_s: Array) -> Array:
         """x, y and heading of the ego's rear axle at times since the start, shape (T, 3).
 
-        Its rear axle keeps to the lane where the middles of the others do, so that it moves along its heading.
+        It follows the way of the vehicle's middle and has its direction, so that it moves along its heading.
         """
         if self.parked is not None:
             return np.tile(self.parked, (len(times_s), 1))
-        return np.column_stack(self._poses(times_s, np.array([self.ego]), -AXLE_TO_CENTRE_M))
+        one, zero = np.array([self.ego]), np.zeros(1)
+        back = [np.concatenate(self._poses(zero, one, -shift)) for shift in np.linspace(1.0, 0.0, 12)[:-1] * _LOOK_BACK_M]
+        dense_s = np.arange(0.0, times_s[-1] + _DENSE_S, _DENSE_S)
+        way = np.concatenate((np.stack(back)[..., 0], np.concatenate(self._poses(dense_s, one, 0.0), axis=1)))
+        way[:, 2] = np.unwrap(way[:, 2])
+        driven = lengths(way[:, :2])
+        now = np.interp(times_s, dense_s, driven[len(back) :]) - AXLE_TO_CENTRE_M
+        return np.column_stack([np.interp(now, driven, column) for column in way.T])
 
     def _poses(self, times_s: Array, chosen: Ints, shift_m: float) -> tuple[Array, Array, Array]:
         """Poses of points `shift_m` before the middles of vehicles along their ways."""
         step = np.clip((times_s / STEP_S).astype(np.int64), 0, len(self.people_m) - 1)
         since = (times_s - step * STEP_S)[:, None]
         now = {name: values[step][:, chosen] for name, values in self.steps.items()}
-        way = now["speed_mps"] * since + now["acceleration_mps2"] * since**2 / 2 + shift_m
+        way = (now["speed_mps"] * since + now["acceleration_mps2"] * since**2 / 2) * now["stretch"] + shift_m
         edge, along = now["edge"].astype(np.int64), now["along_m"] + way
         length = self.world.roads.length_m
         before = now["previous"].astype(np.int64)
@@ -83,20 +93,18 @@ class Drive:
         along = np.where(over, along - length[edge], np.where(under, along + length[before], along))
         edge = np.where(over, now["onward"].astype(np.int64), np.where(under, before, edge))
         x, y, heading = self.world.roads.pose(edge, along)
-        speed = np.maximum(now["speed_mps"] + now["acceleration_mps2"] * since, 0.0)
-        elapsed = (self.start_s + times_s)[:, None] - now["change_s"]
-        aside, slope = self._aside(chosen, now["odometer_m"] + way, now["change_m"], elapsed, speed)
+        aside, slope = self._aside(chosen, now["odometer_m"] + way, now)
         x, y = x - aside * np.sin(heading), y + aside * np.cos(heading)
         return x, y, heading + np.arctan(slope)
 
-    def _aside(self, chosen: Ints, odometer: Array, change_m: Array, elapsed: Array, speed: Array) -> tuple[Array, Array]:
+    def _aside(self, chosen: Ints, odometer: Array, now: dict[str, Array]) -> tuple[Array, Array]:
         """Distance to the left of the middle of the lane, and its slope along the way."""
         fleet = self.fleet
         wave = 2 * np.pi / fleet.sway_wave_m[chosen]
         angle = odometer * wave + fleet.sway_phase_rad[chosen]
-        left, rate = faded(elapsed)
-        aside = fleet.aside_m[chosen] + fleet.sway_m[chosen] * np.sin(angle) + change_m * left
-        slope = fleet.sway_m[chosen] * wave * np.cos(angle) + change_m * rate / np.maximum(speed, 1.0)
+        left, rate = faded((odometer - now["change_from_m"]) / now["change_way_m"])
+        aside = fleet.aside_m[chosen] + fleet.sway_m[chosen] * np.sin(angle) + now["change_m"] * left
+        slope = fleet.sway_m[chosen] * wave * np.cos(angle) + now["change_m"] * rate / now["change_way_m"]
         return aside, slope
 
     def people_positions(self, times_s: Array) -> Array:

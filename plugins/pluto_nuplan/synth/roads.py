@@ -27,6 +27,7 @@ class Roads:
         lane_count: Edges below this number are lanes, the others connectors.
         points_m: Vertices of all edges one after the other, shape (V, 2).
         heading_rad: Heading at each vertex, unwrapped within an edge, shape (V,).
+        curvature: Curvature at each vertex in 1/m, positive to the left, shape (V,).
         speed_mps: Speed that curvature, limit and the slowing before them allow at each vertex, shape (V,).
         first, count: Where each edge's vertices lie in those.
         spacing_m, length_m: Distance of an edge's vertices and its length.
@@ -41,6 +42,7 @@ class Roads:
     lane_count: int
     points_m: Array
     heading_rad: Array
+    curvature: Array
     speed_mps: Array
     first: Ints
     count: Ints
@@ -70,9 +72,18 @@ class Roads:
 
     def allowed_speed(self, edge: Ints, along_m: Array) -> Array:
         """Speed in m/s that the road allows at arc lengths along edges."""
-        cell = np.clip((along_m / self.spacing_m[edge]).astype(np.int64), 0, self.count[edge] - 1)
-        allowed: Array = self.speed_mps[self.first[edge] + cell]
+        allowed: Array = self.speed_mps[self._vertex(edge, along_m)]
         return allowed
+
+    def curvature_at(self, edge: Ints, along_m: Array) -> Array:
+        """Curvature in 1/m at arc lengths along edges, positive to the left."""
+        curvature: Array = self.curvature[self._vertex(edge, along_m)]
+        return curvature
+
+    def _vertex(self, edge: Ints, along_m: Array) -> Ints:
+        cell = np.clip((along_m / self.spacing_m[edge]).astype(np.int64), 0, self.count[edge] - 1)
+        vertex: Ints = self.first[edge] + cell
+        return vertex
 
     def project(self, edge: int, point_m: Array) -> float:
         """Arc length of the vertex of an edge that is nearest to a point."""
@@ -89,12 +100,14 @@ def pack_roads(town: Town) -> Roads:
     length = np.array([float(lengths(line)[-1]) for line in lines])
     spacing = length / (count - 1)
     heading = [headings(line) for line in lines]
+    curvature = [np.gradient(each, step) for each, step in zip(heading, spacing, strict=True)]
     speeds = [_speed_profile(*row) for row in zip(heading, spacing, limits, strict=True)]
     lane_count = len(town.lanes)
     return Roads(
         lane_count=lane_count,
         points_m=np.concatenate(lines),
         heading_rad=np.concatenate(heading),
+        curvature=np.concatenate(curvature),
         speed_mps=np.concatenate(speeds),
         first=np.concatenate(([0], np.cumsum(count)[:-1])),
         count=count,

@@ -4,7 +4,6 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from pluto_nuplan.synth.changing import CHANGE_S
 from pluto_nuplan.synth.curves import Array
 from pluto_nuplan.synth.drive import Drive
 from pluto_nuplan.synth.ego import LENGTH_M
@@ -34,7 +33,7 @@ class _Frames:
     turn: Array
     since_entry_s: Array
     red: Bools
-    change_s: Array
+    change_done: Array
     change_m: Array
 
 
@@ -62,10 +61,11 @@ def tag_frames(drive: Drive, times_s: Array, motion: Array, objects: Objects) ->
 def _look(drive: Drive, times_s: Array, motion: Array) -> _Frames:
     roads, ego, steps = drive.world.roads, drive.ego, drive.steps
     step = np.clip((times_s / STEP_S).astype(np.int64), 0, len(drive.people_m) - 1)
-    edge = steps["edge"][step, ego].astype(np.int64)
-    onward = steps["onward"][step, ego].astype(np.int64)
+    now = {name: values[step, ego] for name, values in steps.items()}
+    edge = now["edge"].astype(np.int64)
+    onward = now["onward"].astype(np.int64)
     on_lane = edge < roads.lane_count
-    line = roads.length_m[edge] - steps["along_m"][step, ego] - LENGTH_M / 2
+    line = roads.length_m[edge] - now["along_m"] - LENGTH_M / 2
     states = np.stack([drive.signals.states(drive.start_s + time) for time in times_s])
     light = states[np.arange(len(step)), np.where(on_lane, onward - roads.lane_count, 0)]
     entered = np.concatenate(([True], np.diff(drive.ego_edges()) != 0))
@@ -74,15 +74,15 @@ def _look(drive: Drive, times_s: Array, motion: Array) -> _Frames:
         speed=motion[:, 0],
         along=motion[:, 1],
         lateral=motion[:, 2],
-        gap=steps["gap_m"][step, ego],
-        ahead=steps["ahead_mps"][step, ego],
+        gap=now["gap_m"],
+        ahead=now["ahead_mps"],
         line=np.where(on_lane, line, np.inf),
         on_lane=on_lane,
         turn=roads.turn[edge].astype(np.float64),
         since_entry_s=np.asarray((step - entry[step]) * STEP_S, np.float64),
         red=on_lane & (light != GREEN),
-        change_s=drive.start_s + times_s - steps["change_s"][step, ego],
-        change_m=steps["change_m"][step, ego],
+        change_done=(now["odometer_m"] - now["change_from_m"]) / now["change_way_m"],
+        change_m=now["change_m"],
     )
 
 
@@ -138,7 +138,7 @@ def _junction(frames: _Frames) -> dict[str, Bools]:
 
 
 def _changing(frames: _Frames) -> dict[str, Bools]:
-    active = (frames.change_s >= 0) & (frames.change_s < CHANGE_S)
+    active = (frames.change_done >= 0) & (frames.change_done < 1)
     return {
         "changing_lane": active,
         "changing_lane_to_left": active & (frames.change_m < 0),

@@ -27,8 +27,9 @@ class State:
     """Where vehicles are, arrays of shape (N,).
 
     `onward` and `beyond` are the next two edges, `odometer_m` the way driven. A vehicle that changes lanes is already
-    on its new lane: the change began at `change_s` with a lateral distance of `change_m` (left positive) that fades
-    out; `beside` is the old lane and `beside_m` the distance along it less that along the new one.
+    on its new lane: the change began at `change_s`, at `change_from_m` on the odometer, with a lateral distance of
+    `change_m` (left positive) that fades out over `change_way_m`; `beside` is the old lane and `beside_m` the distance
+    along it less that along the new one. `stretch` is what a driven metre counts along the lane.
     """
 
     edge: Ints
@@ -40,6 +41,9 @@ class State:
     odometer_m: Array
     change_s: Array
     change_m: Array
+    change_from_m: Array
+    change_way_m: Array
+    stretch: Array
     beside: Ints
     beside_m: Array
 
@@ -83,6 +87,9 @@ class Traffic:
             odometer_m=np.zeros(count),
             change_s=np.full(count, -1e3),
             change_m=np.zeros(count),
+            change_from_m=np.full(count, -1e3),
+            change_way_m=np.ones(count),
+            stretch=np.ones(count),
             beside=np.full(count, NONE),
             beside_m=np.zeros(count),
         )
@@ -163,8 +170,9 @@ class Traffic:
         speed = np.maximum(0.0, state.speed_mps + acceleration * STEP_S)
         speed[(speed < _STANDING_MPS) & (acceleration < _STANDING_MPS)] = 0.0
         state.acceleration_mps2 = (speed - state.speed_mps) / STEP_S
+        state.stretch = changing.stretch(self)
         before = State(**{name: getattr(state, name).copy() for name in _FIELDS})
-        way = (state.speed_mps + speed) / 2 * STEP_S
+        way = (state.speed_mps + speed) / 2 * STEP_S * state.stretch
         state.along_m += way
         state.odometer_m += way
         state.speed_mps = speed
