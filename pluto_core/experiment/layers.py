@@ -199,11 +199,11 @@ def _laid(table: Node, section: str, path: Path, catalogue: Catalogue, reader: _
 
 
 def _preset_table(name: str, section: str, catalogue: Catalogue) -> Node:
+    """Return what a preset lays under a table: its table of that name, or all of it where it is a bare table."""
     root = parse(preset_text(catalogue, name), f"{PRESET_PREFIX}{name}", PRESET_RANK)
-    found = root.value.get(section)
-    if found is not None and isinstance(found.value, list) and len(found.value) == 1:
+    found: Node = root.value.get(section, root)
+    if isinstance(found.value, list) and len(found.value) == 1:
         found = found.value[0]
-    if found is None or not found.is_table:
-        held = ", ".join(root.value) or "nothing"
-        raise PlutoError(f"the preset {name!r} has no single table for {section!r}; it holds {held}")
+    if not found.is_table:
+        raise PlutoError(f"the preset {name!r} holds no single table for {section!r}")
     return Node({key: child for key, child in found.value.items() if key != "preset"}, found.origin)

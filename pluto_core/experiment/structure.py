@@ -59,7 +59,7 @@ class Structurer:
             if key in node.value:
                 values[key] = self._field(node.value[key], hints[field.name], field, (*path, key))
             elif field.default is attrs.NOTHING:
-                meaning = field.metadata.get("help", "")
+                meaning = field.metadata.get("help", "").rstrip(".")
                 values[key] = self.blame(node.origin, (*path, key), f"is missing{f' ({meaning})' if meaning else ''}")
         failed = any(value is FAILED for value in values.values())
         return FAILED if failed else self._object(cls, values, node, path)

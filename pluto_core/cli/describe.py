@@ -1,0 +1,111 @@
+"""Components in words: settings with types, defaults and meaning; arrays with dims, dtype, unit and frame."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from pluto_core.errors import PlutoError
+from pluto_core.experiment import scalars
+from pluto_core.experiment.resolved import plain
+from pluto_core.experiment.structure import fields_of, hints_of
+from pluto_core.experiment.tomltext import write_value
+from pluto_core.kinds import Kind
+from pluto_core.settings import CacheSettings
+
+if TYPE_CHECKING:
+    from pluto_core.component import Component
+    from pluto_core.plugins import Catalogue
+
+_BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above"}
+
+
+def describe(catalogue: "Catalogue", kind: Kind, component: "Component") -> str:
+    """Return everything that an author of experiments needs to know about a component."""
+    plugin = catalogue.plugin_of(kind.name, component.name)
+    lines = [f'{kind.header} use = "{component.name}"', f"  {component.summary}", f"  from plugin {plugin}"]
+    if component.extra:
+        lines.append(f"  needs the extra {component.extra!r}: pip install '{plugin.distribution}[{component.extra}]'")
+    config = catalogue.config_class(kind.name, component.name)
+    rows = [("use", "string", f'"{component.name}"', "Selects this component.")]
+    rows += list(settings(CacheSettings)) if kind.section == "cache" else []
+    rows += list(settings(config))
+    lines += ["", "settings", *table(("key", "type", "default", "meaning"), rows)]
+    arrays = list(_arrays(catalogue, kind, component, config))
+    if arrays:
+        lines += ["", "arrays", *table(("key", "dims", "dtype", "unit", "frame", "meaning"), arrays)]
+    return "\n".join(lines)
+
+
+def settings(cls: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield key, type, default and meaning of every setting; those of nested tables by dotted key."""
+    hints = hints_of(cls)
+    for key, field in fields_of(cls).items():
+        hint = hints[field.name]
+        meaning = "; ".join(part for part in (field.metadata.get("help", ""), _bounds(field)) if part)
+        yield f"{prefix}{key}", words(hint), _default(field), meaning
+        for member in scalars.members(hint):
+            nested, many = _nested(member)
+            if nested is not None:
+                yield from settings(nested, f"{prefix}{key}{'[]' if many else ''}.")
+
+
+def _nested(hint: Any) -> tuple[type | None, bool]:
+    if isinstance(hint, type) and attrs.has(hint):
+        return hint, False
+    arguments = getattr(hint, "__args__", ())
+    items = scalars.members(arguments[0]) if arguments and getattr(hint, "__origin__", None) in scalars.ARRAYS else []
+    return next(((item, True) for item in items if isinstance(item, type) and attrs.has(item)), (None, False))
+
+
+def words(hint: Any) -> str:
+    """Return a type in TOML's words, without an article."""
+    text = scalars.describe(hint)
+    for article in ("an ", "a "):
+        text = text.removeprefix(article)
+    return text.replace(" or a ", " or ").replace(" or an ", " or ")
+
+
+def _default(field: "attrs.Attribute[Any]") -> str:
+    if field.default is attrs.NOTHING:
+        return "(required)"
+    default = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs' stubs call the class a function
+        default = default.factory() if not default.takes_self else None
+    if default is None:
+        return "-"
+    return "(table)" if attrs.has(type(default)) else write_value(plain(default))
+
+
+def _bounds(field: "attrs.Attribute[Any]") -> str:
+    found = [
+        f"{text} {write_value(field.metadata[key])}" for key, text in _BOUNDS.items() if field.metadata.get(key) is not None
+    ]
+    choices = field.metadata.get("choices")
+    return ", ".join([*found, *([f"one of {', '.join(map(write_value, choices))}"] if choices else [])])
+
+
+def _arrays(
+    catalogue: "Catalogue", kind: Kind, component: "Component", config: type
+) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Yield a row for each array that a builder gives with its default settings."""
+    if component.provides is None:
+        return
+    provides = catalogue.resolve(component.provides, "`provides`", catalogue.plugin_of(kind.name, component.name))
+    try:
+        spec = provides(config())
+    except (TypeError, PlutoError):  # a setting has no default: the arrays depend on it
+        return
+    for key, array in spec.items():
+        dtype = f"{array.dtype} ({array.at_rest} on disk)" if array.at_rest else array.dtype
+        yield key, array.describe_dims(), dtype, array.unit or "-", array.frame or "-", array.summary
+
+
+def table(header: tuple[str, ...], rows: list[Any]) -> list[str]:
+    """Return rows as lines with aligned columns."""
+    widths = [min(max(len(str(row[column])) for row in (header, *rows)), 44) for column in range(len(header) - 1)]
+    lines = []
+    for row in (header, *rows):
+        cells = [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=True)]
+        lines.append("  " + "  ".join([*cells, row[-1]]).rstrip())
+    return lines

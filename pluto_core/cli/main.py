@@ -1,0 +1,60 @@
+"""The command `pluto`: which commands there are, and how it ends."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pluto_core import __version__
+from pluto_core.cli.lazy import LazyCommand, LazyGroup
+from pluto_core.errors import ExitCode, PlutoError
+
+COMMANDS = {
+    "run": LazyCommand("pluto_core.cli.run:run", "Do what an experiment says."),
+    "check": LazyCommand("pluto_core.cli.check:check", "Find every mistake in an experiment, without running it."),
+    "show": LazyCommand("pluto_core.cli.show:show", "Print an experiment with every setting and where it comes from."),
+    "plugins": LazyCommand("pluto_core.cli.plugins:plugins", "What experiments can be made of."),
+    "schema": LazyCommand("pluto_core.cli.schema:schema", "JSON Schema of experiment files, for editors."),
+    "runs": LazyCommand("pluto_core.cli.runs:runs", "List the runs of a folder."),
+    "scenarios": LazyCommand("pluto_core.cli.scenarios:scenarios", "List the scenarios that an experiment selects."),
+}
+"""Name of each command, where it is, and its line in `pluto --help`."""
+
+
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, entry_points="pluto.commands", context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="pluto")
+def pluto() -> None:
+    """Experiments with learned driving planners, put together from plugins.
+
+    \b
+    pluto run experiments/sanity.toml      cache, train, validate
+    pluto check experiments/sanity.toml    find mistakes first
+    pluto plugins                          what there is
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code."""
+    sys.exit(outcome(arguments))
+
+
+def outcome(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; mistakes become one message, bugs keep their traceback."""
+    try:
+        result = pluto.main(args=arguments, prog_name="pluto", standalone_mode=False)
+    except PlutoError as error:
+        click.echo(f"error: {error}", err=True)
+        return int(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return int(ExitCode.INTERRUPTED)
+    return int(result) if isinstance(result, int) else int(ExitCode.OK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""`pluto run`: do what an experiment says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pluto_core.cli.options import experiment_options, read_experiment
+from pluto_core.errors import PlutoError
+
+if TYPE_CHECKING:
+    from pluto_core.experiment import Experiment
+
+_PLANNED = ("source", "features", "targets", "augmentations", "model", "objective", "cache", "trainer", "worker")
+
+
+@click.command()
+@experiment_options
+@click.option("only", "--only", metavar="STEP[,STEP]", help="Do these of the experiment's steps.")
+@click.option("out", "--out", metavar="DIR", help="Folder that holds the runs (output_dir).")
+@click.option("--fresh", is_flag=True, help="Start a new run; with the step cache, wipe the cache first.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--progress/--no-progress", default=True, help="Show progress bars.")
+@click.option("--profile", is_flag=True, help="Save a profile as HTML in the output folder (needs pyinstrument).")
+def run(
+    file: Path,
+    settings: tuple[str, ...],
+    modules: tuple[str, ...],
+    without: tuple[str, ...],
+    only: str | None,
+    out: str | None,
+    fresh: bool,
+    yes: bool,
+    progress: bool,
+    profile: bool,
+) -> int:
+    """Do the steps of the experiment in FILE: cache, train, validate, test.
+
+    A finished experiment starts a new run; an unfinished one with the same settings goes on where it stopped.
+    """
+    if out is not None:
+        settings = (*settings, f"output_dir={_quoted(out)}")
+    experiment = read_experiment(file, settings, modules, without)
+    experiment.require_variables()
+    steps = _steps(experiment, only)
+    click.echo(plan(experiment, steps or experiment.steps))
+    with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():
+        from pluto_core.run import execute
+
+        return execute(experiment, only=steps, fresh=fresh, yes=yes, progress=progress)
+
+
+def _quoted(text: str) -> str:
+    from pluto_core.experiment.tomltext import write_value
+
+    return write_value(text)
+
+
+def _steps(experiment: "Experiment", only: str | None) -> tuple[str, ...]:
+    steps = tuple(part.strip() for part in only.split(",")) if only is not None else ()
+    for step in steps:
+        if step not in experiment.steps:
+            known = ", ".join(experiment.steps)
+            raise PlutoError(f"--only {only}: {step!r} is none of the experiment's steps ({known})")
+    return steps
+
+
+def plan(experiment: "Experiment", steps: tuple[str, ...]) -> str:
+    """Return in a few lines what a run is about to do, from names alone."""
+    lines = [f"{experiment.name}: {', '.join(steps)} (seed {experiment.seed}, runs in {experiment.output_dir})"]
+    for section in _PLANNED:
+        chosen = ", ".join(selection.use for selection in experiment.selected(section))
+        if chosen:
+            lines.append(f"  {section:<13} {chosen}{f' in {experiment.cache.path}' if section == 'cache' else ''}")
+    lines += [f"  note: {note}" for note in experiment.notes]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _profiled(path: Path) -> Iterator[None]:
+    try:
+        from pyinstrument import Profiler
+    except ImportError:
+        raise PlutoError("--profile needs pyinstrument: pip install pyinstrument") from None
+    profiler = Profiler()
+    with profiler:
+        yield
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(profiler.output_html(), encoding="utf-8")
+    click.echo(f"profile: {path}")

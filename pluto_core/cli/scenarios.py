@@ -1,0 +1,74 @@
+"""`pluto scenarios`: what an experiment's source and filter select."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from pluto_core.cli.options import experiment_options, read_experiment
+from pluto_core.errors import ExitCode, PlutoError
+
+if TYPE_CHECKING:
+    from pluto_core.pipeline.selection import Selected
+
+_COLUMNS = ("token", "log_name", "scenario_type", "map_name")
+
+
+@click.command()
+@experiment_options
+@click.option("target", "--csv", metavar="FILE", help="Write the scenarios as CSV, in order of selection; - for the terminal.")
+def scenarios(
+    file: Path, settings: tuple[str, ...], modules: tuple[str, ...], without: tuple[str, ...], target: str | None
+) -> int:
+    """List the scenarios that the experiment in FILE selects: how many each stage of its filter leaves, or all as CSV."""
+    experiment = read_experiment(file, settings, modules, without)
+    experiment.require_variables()
+    from pluto_core.component import Context
+    from pluto_core.pipeline.selection import select
+
+    source = experiment.make("source", Context(seed=experiment.seed, note=lambda text: click.echo(text, err=True)))
+    if source is None:
+        raise PlutoError(f"{file}: there is no [source] to list scenarios of")
+    selected = select(source, experiment.filter, experiment.seed)
+    for log, reason, detail in source.problems():
+        click.echo(f"left out {log}: {reason.value}: {detail}", err=True)
+    if target is None:
+        _summary(selected)
+    else:
+        with _opened(target) as stream:
+            _write(selected, stream)
+    return int(ExitCode.OK)
+
+
+@contextmanager
+def _opened(target: str) -> Iterator[TextIO]:
+    if target == "-":
+        yield sys.stdout
+        return
+    try:
+        with Path(target).open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise PlutoError(f"--csv {target}: {error.strerror}") from None
+
+
+def _write(selected: "Selected", stream: TextIO) -> None:
+    listing = selected.listing
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in range(len(listing)):
+        found = listing.id(row)
+        writer.writerow((found.token, found.log, listing.types.text(row), listing.maps.text(row)))
+
+
+def _summary(selected: "Selected") -> None:
+    for stage, left in selected.funnel:
+        click.echo(f"{left:>9,}  {stage}")
+    for name, count in sorted(selected.stages[-1][1].types.items()):
+        click.echo(f"{count:>9,}    of type {name}")
+    if selected.missing_tokens:
+        click.echo(f"{len(selected.missing_tokens):>9,}  tokens of filter.scenario_tokens were not found", err=True)
