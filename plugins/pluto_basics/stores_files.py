@@ -5,12 +5,11 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import attrs
 
-if TYPE_CHECKING:
-    from pluto_basics.config import FilesConfig
+from pluto_basics.config import FilesConfig
 from pluto_core import PlutoError
 from pluto_core.component import Context
 
@@ -19,7 +18,7 @@ _MARK = "shard"
 _ENDING = ".value"
 
 
-def make(_config: "FilesConfig", _context: Context) -> "FileShards":
+def make(_config: FilesConfig, _context: Context) -> "FileShards":
     """Return the store of an experiment."""
     return FileShards()
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
-if TYPE_CHECKING:
-    from pluto_basics.config import MemoryConfig
+from pluto_basics.config import MemoryConfig
 from pluto_core import PlutoError
 from pluto_core.component import Context
 
@@ -15,7 +13,7 @@ _shards: dict[str, dict[bytes, bytes]] = {}
 """Shards of this process by path; a forked child sees those that were there before the fork."""
 
 
-def make(_config: "MemoryConfig", _context: Context) -> "MemoryShards":
+def make(_config: MemoryConfig, _context: Context) -> "MemoryShards":
     """Return the store of an experiment."""
     return MemoryShards()
 

@@ -1,9 +1,10 @@
 """The sample codec: named arrays as one msgpack document that is read back as views, without a copy and without trust.
 
 A value is the msgpack array `[version, header checksum, payload checksum, header, padding, payload]`. The header is itself
-msgpack: one `[key, dtype, shape, codec, offset, bytes]` for each array. The payload holds the arrays, little-endian, each
+msgpack: one `[name, dtype, shape, codec, offset, bytes]` for each array. The payload holds the arrays, little-endian, each
 at a multiple of 64 bytes; the padding puts the payload at such a multiple of the value. Checksums are CRC-32: of payload
-checksum and header, which every read compares, and of all that follows the header, which `verify=True` compares.
+checksum and header, which every read compares, and of all that follows the header, which `verify=True` compares. The former
+begins with the key under which the value is stored, so that a value never passes for that of another scenario.
 """
 
 import math
@@ -33,13 +34,14 @@ _NAMES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 _DTYPES = {name: np.dtype(name).newbyteorder("<") for name in _NAMES}
 
 
-def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "default") -> bytes:
+def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "default", *, key: bytes = b"") -> bytes:
     """Return a sample as bytes: equal samples give equal bytes.
 
     Args:
         sample: Arrays by key.
         spec: Gives the dtype at rest and the class, hence the codec, of each array.
         profile: A name in `profiles.PROFILES`.
+        key: What the value will be stored under; `decode` then asks for the same.
 
     Raises:
         SampleError: An array has no spec, a value does not fit the dtype at rest, or the sample has 4 GiB.
@@ -49,25 +51,26 @@ def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "defaul
     header: list[tuple[str, str, tuple[int, ...], int, int, int]] = []
     pieces: list[Buffer] = []
     length = 0
-    for key in sorted(sample):
-        if key not in spec:
-            raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} is not in the spec")
-        array = _at_rest(key, sample[key], spec[key])
-        codec, data = _packed(array, codecs[spec[key].array_class])
+    for name in sorted(sample):
+        if name not in spec:
+            raise SampleError(Reason.SPEC_MISMATCH, f"array {name!r} is not in the spec")
+        array = _at_rest(name, sample[name], spec[name])
+        codec, data = _packed(array, codecs[spec[name].array_class])
         gap = -length % _ALIGN
         pieces += (bytes(gap), data)
-        header.append((key, spec[key].stored_dtype, array.shape, int(codec), length + gap, len(data)))
+        header.append((name, spec[name].stored_dtype, array.shape, int(codec), length + gap, len(data)))
         length += gap + len(data)
     if length > _LONGEST:
         raise SampleError(Reason.OUT_OF_RANGE, f"the sample has {length} bytes, more than a value can hold")
-    return _document(msgpack.packb(header), pieces, length)
+    return _document(msgpack.packb(header), pieces, length, key)
 
 
-def decode(value: Buffer, *, verify: bool = False, names: Collection[str] | None = None) -> Sample:
+def decode(value: Buffer, *, key: bytes = b"", verify: bool = False, names: Collection[str] | None = None) -> Sample:
     """Return the arrays of a value, in the dtype at rest, as read-only views of it (unpacked arrays: of their own bytes).
 
     Args:
         value: What `encode` returned; it stays alive as long as an array does.
+        key: What the value is stored under, as given to `encode`.
         verify: Whether to compare the payload's checksum as well.
         names: Keys to return; others cost nothing. None for all.
 
@@ -75,7 +78,7 @@ def decode(value: Buffer, *, verify: bool = False, names: Collection[str] | None
         SampleError: With `DAMAGED_VALUE`, for whatever `encode` cannot have written.
     """
     try:
-        return _arrays(memoryview(value).toreadonly(), names, verify=verify)
+        return _arrays(memoryview(value).toreadonly(), names, key, verify=verify)
     except (ValueError, TypeError, OverflowError, MemoryError, struct.error, msgpack.UnpackException) as error:
         raise SampleError(Reason.DAMAGED_VALUE, f"a stored value cannot be read: {error}") from None
 
@@ -101,20 +104,20 @@ def _packed(array: Array, codec: Codec) -> tuple[Codec, Buffer]:
     return (codec, packed) if len(packed) < len(data) else (Codec.RAW, data)
 
 
-def _document(header: bytes, pieces: list[Buffer], length: int) -> bytes:
+def _document(header: bytes, pieces: list[Buffer], length: int, key: bytes) -> bytes:
     before = _PREFIX.size + len(header) + _MIDDLE.size + _LENGTH.size
     padding = -before % _ALIGN
     rest: list[Buffer] = [_MIDDLE.pack(_BIN8, padding), bytes(padding), _LENGTH.pack(_BIN32, length), *pieces]
     checksum = 0
     for piece in rest:
         checksum = zlib.crc32(piece, checksum)
-    head = zlib.crc32(header, checksum)
+    head = zlib.crc32(header, zlib.crc32(key, checksum))
     prefix = _PREFIX.pack(_ARRAY_6, _UINT16, VERSION, _UINT32, head, _UINT32, checksum, _BIN32, len(header))
     return b"".join([prefix, header, *rest])
 
 
-def _arrays(value: memoryview, names: Collection[str] | None, *, verify: bool) -> Sample:
-    header, start = _parts(value, verify=verify)
+def _arrays(value: memoryview, names: Collection[str] | None, stored_as: bytes, *, verify: bool) -> Sample:
+    header, start = _parts(value, stored_as, verify=verify)
     sample: Sample = {}
     seen: set[str] = set()
     for key, *entry in msgpack.unpackb(header):
@@ -126,7 +129,7 @@ def _arrays(value: memoryview, names: Collection[str] | None, *, verify: bool) -
     return sample
 
 
-def _parts(value: memoryview, *, verify: bool) -> tuple[memoryview, int]:
+def _parts(value: memoryview, key: bytes, *, verify: bool) -> tuple[memoryview, int]:
     """Return the header, and where the payload starts."""
     *marks, version, mark, head, mark_2, checksum, mark_3, size = _PREFIX.unpack_from(value)
     if (*marks, mark, mark_2, mark_3) != (_ARRAY_6, _UINT16, _UINT32, _UINT32, _BIN32):
@@ -136,8 +139,8 @@ def _parts(value: memoryview, *, verify: bool) -> tuple[memoryview, int]:
         raise ValueError(f"it has version {version}, this program reads version {VERSION}")
     after = _PREFIX.size + size
     header = value[_PREFIX.size : after]
-    if len(header) != size or zlib.crc32(header, checksum) != head:
-        message = "the header's checksum differs"
+    if len(header) != size or zlib.crc32(header, zlib.crc32(key, checksum)) != head:
+        message = "the header's checksum differs, or it is the value of another scenario"
         raise ValueError(message)
     _, padding = _MIDDLE.unpack_from(value, after)
     _, length = _LENGTH.unpack_from(value, after + _MIDDLE.size + padding)

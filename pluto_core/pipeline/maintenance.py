@@ -222,7 +222,7 @@ def _is_damaged(reader: ShardReader, key: bytes, spec: SampleSpec | None) -> boo
         return True
     try:
         ScenarioId.from_key(key.partition(b"|")[2].decode())
-        check(codec.decode(reader.get(key), verify=True), spec, dtypes=False)
+        check(codec.decode(reader.get(key), key=key, verify=True), spec, dtypes=False)
     except (SampleError, PlutoError, KeyError, OSError, UnicodeDecodeError):
         return True
     return False

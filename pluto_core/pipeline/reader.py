@@ -1,6 +1,6 @@
 """Reading a cache: samples by scenario key, merged over builders, in any process."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -97,24 +97,25 @@ class CacheReader:
                 raise KeyError(keys[int(np.argmin(places))])
             for shard in np.unique(places).tolist():
                 rows = np.flatnonzero(places == shard).tolist()
-                for row, value in zip(rows, self._values(shard, tag, [keys[row] for row in rows]), strict=True):
-                    samples[row].update(self._decoded(value, wanted, shard, keys[row]))
+                raw = [shard_key(tag, keys[row]) for row in rows]
+                for row, key, value in zip(rows, raw, self._values(shard, raw), strict=True):
+                    samples[row].update(self._decoded(key, value, wanted, shard))
         return samples
 
-    def _values(self, shard: int, tag: str, keys: Iterable[str]) -> list[bytes]:
+    def _values(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
         if shard not in self._readers:
             self._readers[shard] = self.folder.shards.open(self.index.shards[shard].name)
         try:
-            return self._readers[shard].get_many([shard_key(tag, key) for key in keys])
+            return self._readers[shard].get_many(keys)
         except KeyError as error:
             message = f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`"
             raise PlutoError(message) from None
 
-    def _decoded(self, value: bytes, wanted: Collection[str] | None, shard: int, key: str) -> Sample:
+    def _decoded(self, key: bytes, value: bytes, wanted: Collection[str] | None, shard: int) -> Sample:
         try:
-            return codec.decode(value, verify=self._verify, names=wanted)
+            return codec.decode(value, key=key, verify=self._verify, names=wanted)
         except SampleError as error:
-            where = f"{key} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
+            where = f"{key.decode()} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
             raise SampleError(error.reason, where) from None
 
     def close(self) -> None:

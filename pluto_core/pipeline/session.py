@@ -110,31 +110,31 @@ class CacheSession:
                 yield problem
 
     def _store(self, unit: Unit, scene: Scene | Exception) -> Done:
-        values: list[tuple[str, bytes]] = []
+        values: list[tuple[bytes, bytes]] = []
         failed: list[Reason] = []
         for tag in unit.tags:
             try:
-                values.append((tag, self._value(tag, scene)))
+                key = shard_key(tag, unit.scenario.key)
+                values.append((key, self._value(tag, key, scene)))
             except PlutoError:
                 raise
             except Exception as error:  # noqa: BLE001 -- whatever it is, it becomes a row of failures.jsonl
                 failed.append(self._fail(unit.scenario, tag, error))
-        key = unit.scenario.key
         try:
-            for tag, value in values:
-                self._writer.put(shard_key(tag, key), value)
+            for key, value in values:
+                self._writer.put(key, value)
             self._writer.end_sample()
         except OSError as error:
             raise self._stopped(error) from error
         return Done(sum(len(value) for _, value in values), tuple(failed))
 
-    def _value(self, tag: str, scene: Scene | Exception) -> bytes:
+    def _value(self, tag: str, key: bytes, scene: Scene | Exception) -> bytes:
         if isinstance(scene, Exception):
             raise scene
         builder = self._builders[tag]
         sample = builder.build(scene.narrow(builder.window))
         check(sample, builder.spec)
-        return codec.encode(sample, builder.spec, self._job.profile)
+        return codec.encode(sample, builder.spec, self._job.profile, key=key)
 
     def _fail(self, scenario: ScenarioId, tag: str, error: Exception) -> Reason:
         if isinstance(error, SampleError):

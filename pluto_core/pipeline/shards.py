@@ -169,7 +169,7 @@ class Shards:
 def whole(reader: ShardReader, key: bytes) -> bool:
     """Return whether a value can be read and its checksums agree."""
     try:
-        codec.decode(reader.get(key), verify=True)
+        codec.decode(reader.get(key), key=key, verify=True)
     except (SampleError, PlutoError, KeyError, OSError):
         return False
     return True
