@@ -168,6 +168,7 @@ def poses_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
     def spot(at: Floats) -> Floats:
         return np.stack([np.interp(at, arc, line[:, axis]) for axis in range(2)], axis=-1)
 
+    wanted = np.clip(wanted, arc[0], arc[-1])
     here, ahead = spot(wanted), spot(wanted + _HEADING_STEP_M)
     end = (here == ahead).all(axis=-1, keepdims=True)
     step = np.where(end, here - spot(wanted - _HEADING_STEP_M), ahead - here)
