@@ -42,7 +42,9 @@ def settings(cls: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]
     hints = hints_of(cls)
     for key, field in fields_of(cls).items():
         hint = hints[field.name]
-        meaning = "; ".join(part for part in (field.metadata.get("help", ""), _bounds(field)) if part)
+        bounds = _bounds(field)
+        meaning = field.metadata.get("help", "")
+        meaning = f"{meaning.rstrip('.')}; {bounds}." if meaning and bounds else meaning or bounds
         yield f"{prefix}{key}", words(hint), _default(field), meaning
         for member in scalars.members(hint):
             nested, many = _nested(member)
@@ -69,9 +71,9 @@ def words(hint: Any) -> str:
 def _default(field: "attrs.Attribute[Any]") -> str:
     if field.default is attrs.NOTHING:
         return "(required)"
-    default = field.default
+    default: Any = field.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs' stubs call the class a function
-        default = default.factory() if not default.takes_self else None
+        default = None if default.takes_self else default.factory()
     if default is None:
         return "-"
     return "(table)" if attrs.has(type(default)) else write_value(plain(default))

@@ -45,7 +45,8 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     try:
         result = pluto.main(args=arguments, prog_name="pluto", standalone_mode=False)
     except PlutoError as error:
-        click.echo(f"error: {error}", err=True)
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
         return int(error.exit_code)
     except click.ClickException as error:
         error.show()

@@ -24,7 +24,7 @@ _PLANNED = ("source", "features", "targets", "augmentations", "model", "objectiv
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--progress/--no-progress", default=True, help="Show progress bars.")
 @click.option("--profile", is_flag=True, help="Save a profile as HTML in the output folder (needs pyinstrument).")
-def run(
+def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     file: Path,
     settings: tuple[str, ...],
     modules: tuple[str, ...],
@@ -88,7 +88,8 @@ def _profiled(path: Path) -> Iterator[None]:
     try:
         from pyinstrument import Profiler
     except ImportError:
-        raise PlutoError("--profile needs pyinstrument: pip install pyinstrument") from None
+        message = "--profile needs pyinstrument: pip install pyinstrument"
+        raise PlutoError(message) from None
     profiler = Profiler()
     with profiler:
         yield

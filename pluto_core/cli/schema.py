@@ -33,7 +33,7 @@ _PRESET = {"type": "string", "description": "Name of a shipped table that lies u
 def schema(modules: tuple[str, ...], without: tuple[str, ...]) -> int:
     """Print the JSON Schema of experiment files, with the components of all plugins.
 
-    Save it and name it in your editor, or as the first line of a file: `#:schema ./pluto.schema.json` (Taplo, Even Better TOML).
+    Save it and name it in the first line of an experiment, `#:schema ./pluto.schema.json`, for editors that use Taplo.
     """
     click.echo(json.dumps(experiment_schema(load_catalogue(modules, without)), indent=2))
     return int(ExitCode.OK)
