@@ -75,3 +75,13 @@ class EgoTrajectoryConfig:
 @attrs.frozen(kw_only=True)
 class SequentialConfig:
     """One session in this process."""
+
+
+@attrs.frozen(kw_only=True)
+class ProcessesConfig:
+    """Sessions in processes of this machine."""
+
+    count: int = setting(0, "How many processes; 0: one for each core that may be used.", minimum=0)
+    timeout_s: float | None = setting(
+        None, "Kill a process whose scenario takes longer than this, seconds; unset: wait for ever.", above=0
+    )

@@ -63,12 +63,18 @@ def pluto_register_targets() -> list[Component]:
 
 @hookimpl
 def pluto_register_workers() -> list[Component]:
-    """Return the worker `sequential`."""
+    """Return the workers `sequential` and `processes`."""
     return [
         Component(
             "sequential",
             factory="pluto_basics.workers.sequential:make",
             config="pluto_basics.config:SequentialConfig",
             summary="One scenario after the other, in this process; the default.",
-        )
+        ),
+        Component(
+            "processes",
+            factory="pluto_basics.workers.processes:make",
+            config="pluto_basics.config:ProcessesConfig",
+            summary="Processes of this machine, one for each core.",
+        ),
     ]

@@ -1,0 +1,174 @@
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pluto_basics.config import ProcessesConfig
+from pluto_basics.workers.processes import make, usable_cores
+from pluto_core.component import Context, load
+from pluto_core.errors import PlutoError, Reason
+from pluto_core.jobs import Batch, Lost
+from pluto_core.protocols import Worker
+
+JOB = '''
+import os, time
+from pathlib import Path
+import attrs
+from pluto_core.errors import PlutoError
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__("odd")
+
+@attrs.frozen
+class Job:
+    """Squares units; some units do other things. Notes each opened and closed session in a folder."""
+    folder: str
+    die_at: frozenset = frozenset()
+    die_once_at: frozenset = frozenset()
+    say: str = ""
+    open_fails: bool = False
+    slow_s: float = 0.0
+
+    def open(self, slot):
+        if self.open_fails:
+            os._exit(7)
+        return Session(self, slot)
+
+class Session:
+    def __init__(self, job, slot):
+        self.job, self.slot = job, slot
+        (Path(job.folder) / f"open-{slot}-{os.getpid()}").touch()
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        (Path(self.job.folder) / f"close-{self.slot}").touch()
+        if self.job.say == "close":
+            raise PlutoError("the disk is full")
+    def run(self, batch):
+        for unit in batch.units:
+            mark = Path(self.job.folder) / f"died-{unit}"
+            if unit in self.job.die_at or (unit in self.job.die_once_at and not mark.exists()):
+                mark.touch()
+                os.kill(os.getpid(), 9)
+            if self.job.say == "mistake" and unit == 3:
+                raise PlutoError("no map")
+            if self.job.say == "odd" and unit == 3:
+                raise Odd(1, 2)
+            if self.job.say == "hang" and unit == 3:
+                time.sleep(600)
+            time.sleep(self.job.slow_s)
+            yield unit * unit
+'''
+
+BATCHES = [Batch(group="a", units=(0, 1, 2, 3)), Batch(group="b", units=()), Batch(group="c", units=(4, 5, 6))]
+
+
+@pytest.fixture
+def make_job(tmp_path, monkeypatch):
+    """Return what makes jobs that other processes can import."""
+    (tmp_path / "worker_job.py").write_text(JOB)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "notes").mkdir()
+    return lambda **settings: load("worker_job:Job")(str(tmp_path / "notes"), **settings)
+
+
+def worker(count=2, **settings):
+    return make(ProcessesConfig(count=count, **settings), Context())
+
+
+def places(batches):
+    return [(number, unit, item * item) for number, batch in enumerate(batches) for unit, item in enumerate(batch.units)]
+
+
+def notes(job, kind):
+    return sorted(path.name for path in Path(job.folder).iterdir() if path.name.startswith(kind))
+
+
+def assert_nothing_runs(job):
+    for name in notes(job, "open"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(name.split("-")[2]), 0)
+
+
+def test_every_unit_comes_once_from_closed_sessions(make_job):
+    """Results carry their places, no more processes start than there is work for, all end closed."""
+    job = make_job()
+    assert isinstance(worker(), Worker)
+    assert sorted(worker().run(job, BATCHES)) == places(BATCHES)
+    assert [name[:6] for name in notes(job, "open")] == ["open-0", "open-1"]
+    assert notes(job, "close") == ["close-0", "close-1"]
+    assert_nothing_runs(job)
+
+
+def test_a_process_that_dies_once_costs_nothing(make_job):
+    """The unit at which a process died is done by another one; nothing comes twice."""
+    job = make_job(die_once_at=frozenset({1, 6}))
+    assert sorted(worker().run(job, BATCHES)) == places(BATCHES)
+    assert_nothing_runs(job)
+
+
+def test_a_unit_that_kills_twice_is_lost_alone(make_job):
+    """A deadly unit is told as lost, also at the end of a batch; all others are done."""
+    job = make_job(die_at=frozenset({1, 6}))
+    results = {(number, unit): result for number, unit, result in worker(count=1).run(job, BATCHES)}
+    lost = {place: results.pop(place) for place in ((0, 1), (2, 2))}
+    assert all(isinstance(one, Lost) and one.reason is Reason.WORKER_LOST for one in lost.values())
+    assert "code -9" in lost[0, 1].detail
+    assert [(*place, result) for place, result in sorted(results.items())] == [
+        place for place in places(BATCHES) if place[2] not in (1, 36)
+    ]
+
+
+def test_a_unit_that_hangs_is_killed(make_job):
+    """After the timeout the unit is lost and the rest of its batch goes on."""
+    job = make_job(say="hang")
+    results = {(number, unit): result for number, unit, result in worker(count=1, timeout_s=1.0).run(job, BATCHES)}
+    assert results[0, 3].reason is Reason.TIMEOUT
+    assert results[2, 2] == 36
+    assert_nothing_runs(job)
+
+
+def test_closing_lets_sessions_finish_their_unit(make_job):
+    """Whoever stops asking leaves closed sessions and no process, long before the work is done."""
+    job = make_job(slow_s=0.05)
+    many = [Batch(group=str(number), units=tuple(range(1000))) for number in range(2)]
+    began = time.monotonic()
+    with contextlib.closing(worker().run(job, many)) as results:
+        next(results)
+    assert time.monotonic() - began < 40
+    assert len(notes(job, "close")) == 2
+    assert_nothing_runs(job)
+
+
+@pytest.mark.parametrize(
+    ("say", "error", "message"),
+    [("mistake", PlutoError, "no map"), ("odd", RuntimeError, "Odd: odd"), ("close", PlutoError, "the disk is full")],
+)
+def test_errors_of_sessions_are_raised_here(make_job, say, error, message):
+    """An error in a process ends the run as what it is, with its traceback as the cause; also one on closing."""
+    job = make_job(say=say)
+    with pytest.raises(error, match=message) as raised:
+        list(worker(count=1).run(job, BATCHES))
+    assert "Traceback" in str(raised.value.__cause__)
+    assert_nothing_runs(job)
+
+
+def test_processes_that_cannot_begin_end_the_run(make_job):
+    """Dying while opening is not retried for ever."""
+    with pytest.raises(RuntimeError, match="ended with code 7 before it could begin"):
+        list(worker(count=1).run(make_job(open_fails=True), BATCHES))
+
+
+def test_nothing_to_do_starts_nothing(make_job):
+    """No batches, no processes."""
+    job = make_job()
+    assert list(worker().run(job, [])) == []
+    assert notes(job, "open") == []
+
+
+def test_without_a_count_every_core_works():
+    """0 means the cores that this process may use."""
+    assert worker(count=0).count == usable_cores() >= 1
