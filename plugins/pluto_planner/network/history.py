@@ -70,8 +70,8 @@ class HistoryLevel(nn.Module):
         self.downsample = None if top else Downsample(dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what the pyramid reads (N, 3 or L, D) and the input of the next level."""
-        last = NEEDED if self.downsample is None else None
+        """Return what the pyramid reads (N, 3 or fewer, D) and the input of the next level."""
+        last = min(NEEDED, x.shape[1]) if self.downsample is None else None
         for block in self.blocks[:-1]:
             x = block(x)
         x = self.blocks[-1](x, last)
@@ -130,7 +130,7 @@ class HistoryEncoder(nn.Module):
         ends = []
         for level, norm, conv in zip(self.levels, norms, self.lateral_convs, strict=True):
             end, x = level(x)
-            ends.append(sequence_conv(functional.pad(norm(end), (0, 0, 0, 1)), cast("nn.Conv1d", conv)))
+            ends.append(sequence_conv(functional.pad(norm(end), (0, 0, NEEDED - end.shape[1], 1)), cast("nn.Conv1d", conv)))
         lateral = ends[2]
         for below, ratio in ((1, self._ratios[1]), (0, self._ratios[0])):
             lateral = ends[below] + upsampled_end(lateral, ratio)

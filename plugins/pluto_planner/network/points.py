@@ -47,7 +47,7 @@ class PointsEncoder(nn.Module):
         from_point, from_set = join.weight[:, : lift.out_features], join.weight[:, lift.out_features :]
         common = functional.linear(pooled(functional.linear(hidden, affine)), from_set, join.bias)
         weight = from_point @ affine
-        scale, shift = join_norm.affine(image_moments(weight, hidden, common) if self.training else None)
+        scale, shift = join_norm.affine(image_moments(weight, hidden, common) if join_norm.training else None)
         joined = functional.linear(hidden, (scale[:, None] * weight).to(hidden.dtype))
         joined += (common * scale + shift).to(joined.dtype)[:, None]
         out = leave(joined.relu_())
@@ -59,7 +59,7 @@ class PointsEncoder(nn.Module):
         x = x.to(enter.weight.dtype)
         plain = torch.cat((enter.weight, enter.bias[:, None]), dim=1)
         nothing = torch.zeros_like(enter.bias)
-        scale, shift = norm.affine(image_moments(plain, x, nothing) if self.training else None)
+        scale, shift = norm.affine(image_moments(plain, x, nothing) if norm.training else None)
         # The last row hands validity on, the last column is the bias.
         folded = torch.cat((scale[:, None] * enter.weight, (scale * enter.bias + shift)[:, None]), dim=1)
         hand_on = torch.cat((torch.zeros_like(folded[:1, 1:]), torch.ones_like(folded[:1, :1])), dim=1)

@@ -26,12 +26,11 @@ def imitation_rows(batch: Mapping[str, Any], *, contrast: bool, parity: bool) ->
     role: Tensor | None = batch.get("role")
     if role is None:
         count = rows // COPIES * 2 if contrast else rows
-        return torch.arange(rows, device=valid.device) < count
+        return torch.lt(torch.arange(rows, device=valid.device), count)
     if parity and not contrast:
         return torch.ones_like(role, dtype=torch.bool)
     learns = torch.ne(role, NEGATIVE)
-    valid_role: Tensor = batch.get("role_valid", learns)
-    return learns & valid_role
+    return torch.logical_and(learns, batch.get("role_valid", learns))
 
 
 def triplets(batch: Mapping[str, Any], rows: int) -> tuple[Tensor | None, Tensor]:

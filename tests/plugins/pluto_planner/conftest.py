@@ -10,8 +10,9 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from pluto_planner.network import PlutoNetwork, from_reference_state_dict
 from torch import Tensor
+
+from pluto_planner.network import PlutoNetwork, from_reference_state_dict
 
 GROUPS = ("agent", "map", "reference_line", "static_objects")
 
@@ -29,7 +30,9 @@ def small() -> dict[str, Any]:
     return {"dim": 32, "num_heads": 4, "encoder_depth": 2, "decoder_depth": 2, "num_modes": 5, **flags}
 
 
-def random_batch(rows: int = 3, agents: int = 4, polygons: int = 5, objects: int = 3, lines: int = 2, seed: int = 1) -> dict[str, Any]:
+def random_batch(
+    rows: int = 3, agents: int = 4, polygons: int = 5, objects: int = 3, lines: int = 2, seed: int = 1
+) -> dict[str, Any]:
     """Return a batch of random numbers with random masks, the first entry of each group valid."""
     rng = torch.Generator().manual_seed(seed)
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from torch import nn
+
 from pluto_planner.network.attention import MultiheadAttention
 from pluto_planner.network.ego import EgoStateAttention
 from pluto_planner.network.mlp import DropPath
 from pluto_planner.objective import compute_losses
-from torch import nn
 
 CONFIGS = ("training", "training_cil", "planner")
 
