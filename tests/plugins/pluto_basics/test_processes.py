@@ -1,5 +1,8 @@
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -172,3 +175,30 @@ def test_nothing_to_do_starts_nothing(make_job):
 def test_without_a_count_every_core_works():
     """0 means the cores that this process may use."""
     assert worker(count=0).count == usable_cores() >= 1
+
+
+def test_ctrl_c_at_a_terminal_ends_in_order(make_job, tmp_path, repository):
+    """SIGINT to the whole process group: sessions close, processes end, the interrupt is not swallowed."""
+    job = make_job()
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        f"sys.path[:0] = {[str(repository), str(repository / 'plugins'), str(tmp_path)]!r}\n"
+        "from pluto_basics.workers.processes import Processes\n"
+        "from pluto_core.jobs import Batch\n"
+        "from worker_job import Job\n"
+        "if __name__ == '__main__':\n"
+        f"    job = Job({job.folder!r}, slow_s=0.02)\n"
+        "    for _ in Processes(2).run(job, [Batch(group=str(n), units=tuple(range(5000))) for n in range(2)]):\n"
+        "        print('.', flush=True)\n"
+    )
+    command = [sys.executable, str(tmp_path / "program.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as running:
+        running.stdout.readline()
+        while len(notes(job, "open")) < 2:
+            time.sleep(0.01)
+        os.killpg(running.pid, signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+    assert running.returncode == -signal.SIGINT
+    assert error.decode().count("KeyboardInterrupt") == 1
+    assert notes(job, "close") == ["close-0", "close-1"]
+    assert_nothing_runs(job)
