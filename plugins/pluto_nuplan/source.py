@@ -1,10 +1,12 @@
 """The source `nuplan`: nuPlan's logs and maps as scenarios."""
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -13,14 +15,16 @@ from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
+from pluto_core.places import cache_home
 from pluto_core.scene import PACIFICA, ScenarioId, Scene, Window
-from pluto_nuplan.config import NuPlanConfig
+from pluto_nuplan.config import NuPlanConfig, SyntheticConfig
 from pluto_nuplan.logs import listing, questions, scenes
 from pluto_nuplan.logs.database import NO_TOKEN, token_words
 from pluto_nuplan.logs.extraction import ScenarioMapping
 from pluto_nuplan.logs.files import find_logs, find_map_root
 from pluto_nuplan.logs.log import Index, Log, read_index
 from pluto_nuplan.maps import find_map, open_map
+from pluto_nuplan.synth.dataset import DatasetSummary, ensure_dataset
 
 READER = "nuplan/1"
 _INDEXED_FRAMES = 500_000
@@ -43,8 +47,9 @@ class NuPlanSource:
         self._config = config
         self._cache_home = cache_home
         self._mapping = ScenarioMapping.of(config.subsample_ratio, config.scenario_mapping)
-        self._paths = find_logs(config.data_root, config.split)
-        self._map_root = find_map_root(config.map_root, config.data_root, config.map_version)
+        data_root = config.data_root or ()
+        self._paths = find_logs(data_root, config.split)
+        self._map_root = find_map_root(config.map_root, data_root, config.map_version)
         self._forget()
 
     def _forget(self) -> None:
@@ -208,5 +213,25 @@ class NuPlanSource:
 
 
 def make(config: NuPlanConfig, context: Context) -> NuPlanSource:
-    """Return the source that `[source] use = "nuplan"` asks for."""
+    """Return the source that `[source] use = "nuplan"` asks for; a synthetic dataset is written first where there is none.
+
+    Raises:
+        PlutoError: Neither `data_root` nor `synthetic` is set, or nothing can be read there.
+    """
+    if config.data_root is None:
+        if config.synthetic is None:
+            message = "source.data_root: is not set; give the folder of your nuPlan logs, or a table [source.synthetic]"
+            raise PlutoError(message)
+        dataset = synthetic_dataset(config.synthetic, context.cache_home or cache_home(), context.note)
+        config = attrs.evolve(config, data_root=str(dataset.data_root), map_root=str(dataset.map_root))
     return NuPlanSource(config, cache_home=context.cache_home)
+
+
+def synthetic_dataset(wanted: SyntheticConfig, home: Path, note: Callable[[str], None]) -> DatasetSummary:
+    """Return the synthetic dataset of some settings, written now or before; one folder for each choice of settings."""
+    settings = attrs.asdict(wanted)
+    name = hashlib.blake2b(repr(sorted(settings.items())).encode(), digest_size=6).hexdigest()
+    folder = home / "synthetic" / name
+    if not folder.is_dir():
+        note(f"writing a synthetic dataset of {wanted.logs} logs to {folder}")
+    return ensure_dataset(folder, **settings)

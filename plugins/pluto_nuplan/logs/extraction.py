@@ -49,9 +49,11 @@ class ScenarioMapping:
             PlutoError: A cut has no duration, a ratio is not 1 divided by a whole number, or the numbers are too few or many.
         """
         stock = _stock()
-        cuts = {name: _cut(f"nuPlan's {name}", stock["listed"], ratio) for name in stock["types"]}
+        unlisted = _cut("source.subsample_ratio", stock["unlisted"], ratio)
+        listed = _cut("source.subsample_ratio", stock["listed"], ratio)
+        cuts = dict.fromkeys(stock["types"], listed)
         cuts |= {name: _cut(f"source.scenario_mapping.{name}", numbers, ratio) for name, numbers in overrides.items()}
-        return cls(cuts, _cut("source.subsample_ratio", stock["unlisted"], ratio))
+        return cls(cuts, unlisted)
 
 
 def _stock() -> dict[str, Any]:

@@ -58,7 +58,7 @@ def locate(index: Index, scenario: ScenarioId, window: Window, sampling: windows
         what = f"frame {scenario.token}" if anchor < 0 else f"frame at {scenario.start_us} us"
         raise SampleError(Reason.PRESENT_MISSING, f"log {scenario.log} has no {what}")
     span = Span(id=scenario, anchor=anchor, frames=windows.frames_of(times, present, window, sampling))
-    if (np.diff(times[span.recorded]) <= 0).any():
+    if (np.diff(times[span.recorded[0] : span.recorded[-1] + 1]) <= 0).any():
         raise SampleError(Reason.BROKEN_ROWS, f"log {scenario.log} has two frames of one time within the window")
     return span
 

@@ -18,16 +18,15 @@ from pluto_nuplan.logs import tables, windows
 from pluto_nuplan.logs.database import Columns, hex_tokens, opened, token_words
 from pluto_nuplan.logs.log import Log, read_index
 from pluto_nuplan.source import NuPlanSource
-from pluto_nuplan.synth.dataset import write_dataset
+from pluto_nuplan.synth.dataset import DatasetSummary
 
 PLUTO = Window(history_s=2.0, future_s=8.0, interval_s=0.1)
 
 
-@pytest.fixture(scope="module")
-def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a log of 14 s that has indices."""
-    written = write_dataset(tmp_path_factory.mktemp("nuplan") / "data", logs=1, seconds=14, grid=(1, 1))
-    return next(written.data_root.glob("*.db"))
+@pytest.fixture
+def log_file(dataset: DatasetSummary) -> Path:
+    """Return a log of 14 s that has indices; not to be changed."""
+    return min(dataset.data_root.glob("*.db"))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
