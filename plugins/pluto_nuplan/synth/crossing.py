@@ -20,6 +20,7 @@ NONE = -1
 
 _STOPPING_MPS2 = 3.0
 _REACTION_S = 0.3
+_LINE_MARGIN_M = 0.15
 _ROOM_M = 3.0
 _MOVING_MPS = 4.0
 _FAR_M = 1e3
@@ -34,7 +35,7 @@ def decision_distance(roads: Roads, onward: Ints, speed_mps: Array) -> Array:
 
 def can_stop(speed_mps: Array, line_m: Array) -> npt.NDArray[np.bool_]:
     """Whether drivers at `line_m` before a stop line can still stop without braking hard, bool, shape (N,)."""
-    stoppable: npt.NDArray[np.bool_] = speed_mps**2 / (2 * _STOPPING_MPS2) + _REACTION_S * speed_mps <= line_m - STOP_SETBACK_M
+    stoppable: npt.NDArray[np.bool_] = speed_mps**2 / (2 * _STOPPING_MPS2) + _REACTION_S * speed_mps <= line_m - _LINE_MARGIN_M
     return stoppable
 
 
@@ -50,10 +51,10 @@ class Claims:
     """The connector that each vehicle holds, -1 for none."""
 
     def __init__(self, roads: Roads, fleet: Fleet, arms: Ints) -> None:
-        """Start with no claims; `arms` (C, 2) are the arms whose crosswalks each connector passes."""
+        """Start with no claims; `arms` (C, 2) are the arms at which each connector begins and ends."""
         self._roads = roads
         self._fleet = fleet
-        self._arms = arms
+        self._halves = 2 * arms + np.array([0, 1])
         self.held = np.full(len(fleet.kind), NONE)
 
     def release(self, edge: Ints, along_m: Array) -> None:
@@ -72,7 +73,7 @@ class Claims:
     def arms_in_use(self) -> set[int]:
         """Arms whose crosswalks some vehicle is about to pass or passing."""
         claimed = self.held[self.held != NONE] - self._roads.lane_count
-        return set(self._arms[claimed].ravel().tolist())
+        return set((self._halves[claimed] // 2).ravel().tolist())
 
     def grant(self, asking: Ints, onward: Ints, line_m: Array, ahead: Ints, room_m: Array, walked: set[int]) -> None:
         """Hand out connectors to those who ask, straight movements and the nearest first.
@@ -83,7 +84,8 @@ class Claims:
             line_m: Distance of each front to its stop line, shape (N,).
             ahead: Vehicle ahead in the same lane, -1 for none, shape (N,).
             room_m: Free metres at the beginning of each lane, those already promised left out; changed.
-            walked: Arms on whose crosswalk somebody walks.
+            walked: Halves of crosswalks that somebody walks on or will: 2 * arm + 0 over the lanes into the junction,
+                1 over those out of it.
         """
         taken = set(self.held[self.held != NONE].tolist())
         lefts = self._roads.turn[onward[asking]] == LEFT
@@ -92,7 +94,7 @@ class Claims:
             target = self._roads.outgoing[wanted][0]
             behind_one_who_waits = ahead[index] != NONE and self.held[ahead[index]] == NONE
             met = not taken.isdisjoint(self._roads.conflicts[wanted])
-            crossed = not walked.isdisjoint(self._arms[wanted - self._roads.lane_count].tolist())
+            crossed = not walked.isdisjoint(self._halves[wanted - self._roads.lane_count].tolist())
             if behind_one_who_waits or met or crossed or room_m[target] < self._needs(index):
                 continue
             room_m[target] -= self._needs(index)

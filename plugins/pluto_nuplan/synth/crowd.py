@@ -11,7 +11,8 @@ from pluto_nuplan.synth.surroundings import CROSSING, LINK, WALK, Surroundings
 _SPEED_MPS = (0.9, 1.6)
 _ASIDE_M = (0.05, 0.65)
 _WALK_SPARE_S = 1.5
-_CHOICE = {WALK: 0.3, LINK: 0.25, CROSSING: 0.45}
+_HALF_SPARE_M = 0.8
+_CHOICE = {WALK: 0.35, LINK: 0.35, CROSSING: 0.3}
 
 _KERB_SHARE = 0.3
 _SLOT_SHARE = 0.6
@@ -79,9 +80,21 @@ class Pedestrians:
                 drawn += [index] * int(self._rng.poisson(self._along[index][-1] / spacing_m))
         return np.array(drawn, np.int64)
 
-    def walked_arms(self) -> set[int]:
-        """Arms on whose crosswalks somebody walks."""
-        return {self._ways[way].arm for way in self._way if self._ways[way].kind == CROSSING}
+    def walked_halves(self) -> set[int]:
+        """Halves of crosswalks that somebody walks on or will: 2 * arm + 0 over lanes into the junction, 1 out of it.
+
+        The lanes into a junction are on the left, seen from there, which is where the line of a crossing begins.
+        """
+        halves: set[int] = set()
+        for index, way in enumerate(self._way):
+            if self._ways[way].kind != CROSSING:
+                continue
+            arm = self._ways[way].arm
+            last = 2 * arm + int(self._forward[index])
+            halves.add(last)
+            if self._done_m[index] < self._along[way][-1] / 2 + _HALF_SPARE_M:
+                halves.add(4 * arm + 1 - last)
+        return halves
 
     def step(self, step_s: float, time_s: float, arms_in_use: set[int]) -> Array:
         """Walk on by one step and return positions (N, 2) before it; nobody steps onto the crosswalk of `arms_in_use`."""

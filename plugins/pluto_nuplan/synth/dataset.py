@@ -98,8 +98,7 @@ def write_dataset(
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         counts = _write(building, settings, progress or (lambda *_: None))
-        stamp = json.dumps({"settings": settings, "counts": counts}, indent=2) + "\n"
-        (building / STAMP_NAME).write_text(stamp, encoding="utf-8")
+        _write_json(building / STAMP_NAME, {"settings": settings, "counts": counts})
         building.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -219,8 +218,12 @@ def _write_maps(folder: Path, world: World, fids: Fids) -> None:
     home = folder / LOCATION / MAP_VERSIONS[LOCATION]
     home.mkdir(parents=True)
     index = {location: {"version": version, "layers": {}} for location, version in MAP_VERSIONS.items()}
-    (folder / MAP_INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    _write_json(folder / MAP_INDEX_NAME, index)
     write_map(home / "map.gpkg", town_layers(world.town, world.surroundings, fids), _EPSG)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _summary(out: Path, counts: dict[str, Any], *, written: bool) -> DatasetSummary:

@@ -162,7 +162,7 @@ def drive(world: World, behaviour: str, seconds: float, density: float, rng: np.
 
 def _step(traffic: Traffic, people: Pedestrians) -> tuple[dict[str, Array], Array]:
     positions = people.step(STEP_S, traffic.time_s, traffic.claims.arms_in_use())
-    state = traffic.step(people.walked_arms())
+    state = traffic.step(people.walked_halves())
     return {name: getattr(state, name) for name in _RECORDED}, positions
 
 

@@ -31,6 +31,7 @@ _FITS_BONUS = 1e3
 _STANDING_MPS, _SLOW_MPS, _BRISK_MPS = 0.1, (2.0, 6.5), 8.0
 _WAIT = (0.15, 0.5)
 _CLOSE_M = 22.0
+_USUAL_FACTOR = 0.8
 
 
 @attrs.frozen(eq=False)
@@ -52,7 +53,7 @@ def choose_ego(past: Past, fleet: Fleet, roads: Roads, behaviour: str, centre_m:
     ends = np.array([0, count // 2, count - 1])
     x, y, _ = roads.pose(past.edge[ends].astype(np.int64), past.along_m[ends])
     near = np.maximum(np.abs(x - centre_m[0]), np.abs(y - centre_m[1])).max(axis=0) < _REACH_M
-    fits = (fleet.kind == CAR) & (past.along_m[0] > AXLE_TO_CENTRE_M + 0.1)
+    fits = (fleet.kind == CAR) & (fleet.speed_factor > _USUAL_FACTOR) & (past.along_m[0] > AXLE_TO_CENTRE_M + 0.1)
     shown = _shown(past, roads, behaviour)
     return int(np.argmax(fits * _FITS_BONUS + near * _FITS_BONUS / 2 + shown + rng.uniform(0.0, 0.15, len(fits))))
 

@@ -20,6 +20,7 @@ _GREEN_S = (9.0, 13.0)
 _SIDE_GREEN_S = (6.0, 8.0)
 _LEFT_LAG_S = 3.0
 _ALL_RED_S = 1.5
+_WALK_S = 6.0
 
 
 @attrs.define(eq=False)
@@ -56,11 +57,11 @@ class Signals:
         return 0.0 if phase < self.green_s[connector] else float(self.cycle_s[junction] - phase)
 
     def seconds_of_walk(self, arm: int, time_s: float) -> float:
-        """How long people may still cross an arm, 0 where its traffic has or will soon have its turn."""
+        """How long those who set out now have to cross an arm; 0 where they may not set out."""
         junction = self.arm_junction[arm]
         start, length = self.arm_free_s[arm]
         phase = (time_s + self.offset_s[junction] - start) % self.cycle_s[junction]
-        return max(0.0, float(length - phase))
+        return float(length - phase) if phase < _WALK_S else 0.0
 
 
 def draw_signals(town: Town, rng: np.random.Generator) -> Signals:

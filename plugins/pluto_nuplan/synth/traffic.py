@@ -48,6 +48,27 @@ class State:
     beside_m: Array
 
 
+def _start(places: tuple[Ints, Array, Array]) -> State:
+    """Vehicles at given edges, arc lengths and speeds, whose ways are still to be drawn."""
+    count = len(places[0])
+    return State(
+        edge=places[0].copy(),
+        along_m=places[1].copy(),
+        speed_mps=places[2].copy(),
+        acceleration_mps2=np.zeros(count),
+        onward=np.zeros(count, np.int64),
+        beyond=np.zeros(count, np.int64),
+        odometer_m=np.zeros(count),
+        change_s=np.full(count, -1e3),
+        change_m=np.zeros(count),
+        change_from_m=np.full(count, -1e3),
+        change_way_m=np.ones(count),
+        stretch=np.ones(count),
+        beside=np.full(count, NONE),
+        beside_m=np.zeros(count),
+    )
+
+
 class Traffic:
     """All vehicles of a town: `state` now, `time_s` since the beginning."""
 
@@ -68,7 +89,7 @@ class Traffic:
             fleet: Who drives.
             places: Edge (all lanes), arc length in m and speed in m/s of each vehicle.
             rng: Draws routes and lane changes.
-            arms: Arms whose crosswalks each connector passes, shape (C, 2).
+            arms: Arms at which each connector begins and ends, shape (C, 2).
         """
         self.roads, self.signals, self.fleet = roads, signals, fleet
         self.claims = Claims(roads, fleet, arms)
@@ -76,24 +97,8 @@ class Traffic:
         self.ahead = Ahead(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
         self._rng = rng
         self._steps = 0
-        count = len(fleet.kind)
-        self.state = State(
-            edge=places[0].copy(),
-            along_m=places[1].copy(),
-            speed_mps=places[2].copy(),
-            acceleration_mps2=np.zeros(count),
-            onward=np.zeros(count, np.int64),
-            beyond=np.zeros(count, np.int64),
-            odometer_m=np.zeros(count),
-            change_s=np.full(count, -1e3),
-            change_m=np.zeros(count),
-            change_from_m=np.full(count, -1e3),
-            change_way_m=np.ones(count),
-            stretch=np.ones(count),
-            beside=np.full(count, NONE),
-            beside_m=np.zeros(count),
-        )
-        for index in range(count):
+        self.state = _start(places)
+        for index in range(len(fleet.kind)):
             self.choose_way(index)
 
     def choose_way(self, index: int) -> None:
@@ -103,7 +108,7 @@ class Traffic:
         state.beyond[index] = self.roads.outgoing[state.onward[index]][0]
 
     def step(self, walked: set[int]) -> State:
-        """Go on by one step, with people on the crosswalks of the arms `walked`.
+        """Go on by one step, with people on the halves of crosswalks in `walked` (see `Claims.grant`).
 
         Returns:
             A copy of the state that the step began with; its acceleration is the one that held during the step.
