@@ -13,15 +13,20 @@ class PlutoFeaturesConfig:
 
     radius: float = setting(120.0, "Half side of the map square, and reach of static objects, m.", above=0)
     history_horizon: float = setting(2.0, "Seconds before time zero.", minimum=0)
-    future_horizon: float = setting(8.0, "Seconds after time zero; 0 for live input: no truth, no causal keys, no cost map.", minimum=0)
+    future_horizon: float = setting(
+        8.0, "Seconds after time zero; 0 for live input: no truth, no causal keys, no cost map.", minimum=0
+    )
     sample_interval: float = setting(0.1, "Seconds between two steps.", above=0)
     max_agents: int = setting(48, "How many of the nearest vehicles, pedestrians and cyclists to keep.", minimum=0)
     max_static_obstacles: int | None = setting(
-        None, "How many of the nearest static objects to keep; absent: all. The reference ignores it, and so does `parity`.", minimum=0
+        None,
+        "How many of the nearest static objects to keep; absent: all. The reference ignores it, and so does `parity`.",
+        minimum=0,
     )
     build_reference_line: bool = setting(default=True, help="Whether to give reference lines.")
     require_reference_line: bool = setting(
-        default=True, help="Whether a scene without a reference line is refused; a planner at the wheel needs an answer anyway: false."
+        default=True,
+        help="Whether a scene without a reference line is refused; a planner at the wheel needs an answer anyway: false.",
     )
     disable_agent: bool = setting(default=False, help="Whether to leave all agents out.")
     cost_map: Literal["map", "mask", "none"] = setting(
@@ -30,10 +35,13 @@ class PlutoFeaturesConfig:
     cost_map_size_px: int = setting(600, "Rows and columns of the cost map.", minimum=1)
     cost_map_resolution_m: float = setting(0.2, "Metres a pixel of the cost map.", above=0)
     scene_radius: float = setting(
-        50.0, "Half side of the square whose roadblocks are drivable, m. The reference trains with 50 and plans with 60.", above=0
+        50.0,
+        "Half side of the square whose roadblocks are drivable, m. The reference trains with 50 and plans with 60.",
+        above=0,
     )
     resample_reference_lines: bool | None = setting(
-        None, "Whether reference lines are resampled at 1 m. Absent: where the map's vertices are not a quarter of a metre apart."
+        None,
+        "Whether reference lines are resampled at 1 m. Absent: where the map's vertices are not a quarter of a metre apart.",
     )
     corner_query: bool = setting(
         default=False, help="Whether polygons in the corners that only the turned square covers are asked for too."
@@ -80,7 +88,9 @@ class PlutoModelConfig:
 class PlutoObjectiveConfig:
     """The losses of PLUTO."""
 
-    contrast: bool = setting(default=False, help="Contrast anchors with positives and negatives; needs the model's `use_hidden_proj`.")
+    contrast: bool = setting(
+        default=False, help="Contrast anchors with positives and negatives; needs the model's `use_hidden_proj`."
+    )
     collision: bool = setting(default=True, help="Judge planned states on the distance field; needs `cost_maps`.")
     regulate_yaw: bool = setting(default=False, help="Draw planned (cos, sin) to unit length.")
     radius: float = setting(120.0, "Radius of the scene, which the modes of a reference line share, metres.", above=0)

@@ -37,7 +37,9 @@ def _array(dims: tuple[int | str, ...], dtype: str = "float32", **options: Any) 
 def _agents(config: PlutoFeaturesConfig) -> dict[str, ArraySpec]:
     steps = config.history_steps + 1 + config.future_steps
     return {
-        "agent/position": _array(("agent", steps, 2), unit="m", frame="ego", summary="row 0: ego rear axle; others: box centre"),
+        "agent/position": _array(
+            ("agent", steps, 2), unit="m", frame="ego", summary="row 0: ego rear axle; others: box centre"
+        ),
         "agent/heading": _array(("agent", steps), unit="rad", frame="ego", summary="not wrapped"),
         "agent/velocity": _array(("agent", steps, 2), unit="m/s", frame="ego"),
         "agent/shape": _array(("agent", steps, 2), unit="m", summary="width, length"),
@@ -122,5 +124,7 @@ def _cost_map(config: PlutoFeaturesConfig) -> dict[str, ArraySpec]:
         return {"cost_mask": mask}
     distance = "signed distance to the edge of the free drivable area, positive inside"
     return {
-        "cost_maps": _array(dims, "float16", array_class=ArrayClass.RASTER, unit="m", frame="ego", summary=f"{distance}; {grid}")
+        "cost_maps": _array(
+            dims, "float16", array_class=ArrayClass.RASTER, unit="m", frame="ego", summary=f"{distance}; {grid}"
+        )
     }

@@ -12,8 +12,22 @@ from pluto_core.scene import Scene, Window
 from pluto_core.sketch import Sketch
 from pluto_planner import schema
 from pluto_planner.config import PlutoFeaturesConfig
-from pluto_planner.features import agents, causal, cost_map, drivable, ego, ego_path, interaction, map_polygons, obstacles
-from pluto_planner.features import reference_lines, route, sketching, static_objects, validity
+from pluto_planner.features import (
+    agents,
+    causal,
+    cost_map,
+    drivable,
+    ego,
+    ego_path,
+    interaction,
+    map_polygons,
+    obstacles,
+    reference_lines,
+    route,
+    sketching,
+    static_objects,
+    validity,
+)
 from pluto_planner.features.drivable import Drivable
 from pluto_planner.features.ego import Present
 from pluto_planner.features.map_geometry import MapGeometry

@@ -68,7 +68,7 @@ def drivable_mask(ground: MapGeometry, scene: Scene, agents: Ints, now: Present,
     ring, owner = geometry.spans(polygons.ring_offsets, rows)
     outer = ~polygons.holes[ring]
     if parity:
-        outer &= np.append(True, np.diff(owner) > 0)  # noqa: FBT003 -- the first ring of all is a first part
+        outer &= np.append(True, np.diff(owner) > 0)
     vertex, ring_owner = geometry.spans(polygons.rings.offsets, ring[outer])
     pixels = grid.pixels(polygons.rings.points[vertex], now)
     ends = np.flatnonzero(np.diff(ring_owner)) + 1
@@ -107,8 +107,8 @@ def signed_distance(mask: Raster, resolution_m: float, *, parity: bool = False) 
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # One of both is 0. Squared distances are integers; rounding to them makes the result exact.
-    inside -= outside
-    squared = np.rint(inside * inside).astype(np.int32)
+    distance_px = np.subtract(inside, outside)
+    squared = np.rint(distance_px * distance_px).astype(np.int32)
     distance = _roots(mask.shape[0] ** 2 + mask.shape[1] ** 2, resolution_m)[squared]
     return np.asarray(np.where(mask, distance, -distance))
 

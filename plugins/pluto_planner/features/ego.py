@@ -72,7 +72,9 @@ def current_state(scene: Scene, *, parity: bool) -> Floats:
     unset = not parity and steering == 0 and yaw_rate == 0
     if not ego.steering_valid[step] or unset:
         steering, yaw_rate = _derived_turn(scene)
-    return np.array([*ego.position[step], ego.heading[step], ego.velocity[step, 0], ego.acceleration[step, 0], steering, yaw_rate])
+    return np.array(
+        [*ego.position[step], ego.heading[step], ego.velocity[step, 0], ego.acceleration[step, 0], steering, yaw_rate]
+    )
 
 
 def _derived_turn(scene: Scene) -> tuple[float, float]:

@@ -41,7 +41,10 @@ def starting_lane(ground: MapGeometry, route: Route, drivable: Drivable, now: Pr
     candidates = np.array([row for row in drivable.lanes.tolist() if row in route.lane_set], np.int64)
     under = candidates[ground.lanes.touching(np.array([shapely.Point(now.position)]), candidates)[0]].tolist()
     if under:
-        return min(under, key=lambda row: turn_between(nearest_vertex(ground.view, row, now.position)[1], now.heading))
+        return min(
+            (int(row) for row in under),
+            key=lambda row: turn_between(nearest_vertex(ground.view, row, now.position)[1], now.heading),
+        )
     rows = np.array(route.lanes, np.int64)
     containing = shapely.contains_xy(ground.lanes[rows], *now.center)
     if containing.any():
@@ -89,7 +92,9 @@ def lane_plan(ground: MapGeometry, route: Route, start: int) -> list[int]:
     return _walk_back(seen, min((n for n in expanded if seen[n].depth == deepest), key=lambda n: seen[n].distance_m))
 
 
-def _relax(ground: MapGeometry, seen: dict[int, _Reached], queue: list[tuple[float, int, int]], lane: int, following: int) -> None:
+def _relax(
+    ground: MapGeometry, seen: dict[int, _Reached], queue: list[tuple[float, int, int]], lane: int, following: int
+) -> None:
     distance = seen[lane].distance_m + float(ground.view.lanes.baselines.lengths_m[following])
     known = seen.get(following)
     if known is not None and (known.closed or distance >= known.distance_m):

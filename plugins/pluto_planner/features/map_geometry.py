@@ -50,19 +50,20 @@ class LazyPolygons:
 
     polygons: Polygons
     _made: Geometries = attrs.field(init=False)
+    _ready: npt.NDArray[np.bool_] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin with none made."""
-        self._made = np.full(len(self.polygons), None, dtype=object)
+        self._made = np.empty(len(self.polygons), dtype=object)
+        self._ready = np.zeros(len(self.polygons), np.bool_)
 
     def __getitem__(self, rows: Ints) -> Geometries:
         """Return the geometries of some rows."""
-        rows = np.asarray(rows, np.int64)
-        made = self._made[rows]
-        missing = rows[np.equal(made, None)]
-        if len(missing) == 0:
-            return made
-        self._made[missing] = shapely_polygons(self.polygons, missing)
+        missing = np.unique(rows[~self._ready[rows]])
+        if len(missing):
+            self._made[missing] = shapely_polygons(self.polygons, missing)
+            shapely.prepare(self._made[missing])
+            self._ready[missing] = True
         return self._made[rows]
 
     def touching(self, others: Geometries, rows: Ints) -> npt.NDArray[np.bool_]:
@@ -227,5 +228,3 @@ def rectangle_edges(polygons: Geometries) -> Floats:
 def between(start: Floats, end: Floats) -> Floats:
     """Return (..., 21, 2) points from `start` (..., 2) to `end` at equal steps."""
     return np.asarray((end - start)[..., None, :] * _SHARES[:, None] + start[..., None, :])
-
-

@@ -68,7 +68,7 @@ def build(ground: MapGeometry, found: Nearby, scene: Scene, route: Route, *, par
     rows = view.lanes.block[lanes]
     block[: len(lanes)] = np.where(rows >= 0, view.blocks.ids[rows] if len(view.blocks) else 0, 0)
     on_route[: len(lanes)] = np.isin(rows, np.array(route.blocks, np.int64))
-    sample = {
+    sample: Sample = {
         "map/point_position": edges[:, :, :POINTS],
         "map/point_vector": np.diff(edges, axis=2),
         "map/point_orientation": orientation,

@@ -75,8 +75,8 @@ def within_radius(sample: Mapping[str, Array], radius_m: float) -> Sample:
 
     A point is inside where both of its coordinates are (spec 7.4); `map/valid_mask` says which are.
     """
-    inside = (np.abs(sample["map/point_position"][:, 0]) < radius_m).all(axis=-1)
-    kept = inside.any(axis=-1)
+    inside = np.asarray((np.abs(sample["map/point_position"][:, 0]) < radius_m).all(axis=-1))
+    kept = np.asarray(inside.any(axis=-1))
     filtered: Sample = dict(sample)
     filtered["map/valid_mask"] = inside
     for key in filtered:
@@ -97,6 +97,6 @@ def without_padding(sample: Mapping[str, Array]) -> Sample:
         for name in ("position", "heading", "velocity", "shape", "vector", "orientation"):
             key = f"{group}/{name}"
             if key in sample:
-                valid = sample[mask] if sample[key].ndim == 2 else sample[mask][..., None]  # noqa: PLR2004 -- angles
-                cleared[key] = np.where(valid, sample[key], 0.0)
+                cleared[key] = sample[key].copy()
+                cleared[key][~sample[mask]] = 0.0
     return cleared

@@ -66,11 +66,13 @@ def _obstacles(
     seen = seen[np.hypot(*(tracks.position[seen, now.step] - now.center).T) < radius_m]
     still = np.flatnonzero(np.hypot(*(static.position - now.center).T) < radius_m)
     red = _red_lights(ground, scene, route)
-    shapes = np.concatenate([
-        boxes.polygons(tracks.position[seen, now.step], tracks.heading[seen, now.step], tracks.size[seen, now.step]),
-        boxes.polygons(static.position[still], static.heading[still], static.size[still]),
-        ground.lanes[red],
-    ])
+    shapes = np.concatenate(
+        [
+            boxes.polygons(tracks.position[seen, now.step], tracks.heading[seen, now.step], tracks.size[seen, now.step]),
+            boxes.polygons(static.position[still], static.heading[still], static.size[still]),
+            ground.lanes[red],
+        ]
+    )
     nothing = np.full(len(still), -1)
     track_rows = np.concatenate([seen, nothing, np.full(len(red), -1)])
     return shapes, track_rows, np.concatenate([np.full(len(seen), -1), nothing, red])

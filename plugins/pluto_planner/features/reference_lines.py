@@ -51,7 +51,7 @@ def find(ground: MapGeometry, route: Route, now: Present, rules: LineRules) -> l
 
 
 def build(lines: list[Floats], scene: Scene, *, resample: bool) -> Sample:
-    """Return the `reference_line/` arrays of some lines in the global frame; `resample`: points at 1 m, else every 4th vertex."""
+    """Return the `reference_line/` arrays in the global frame; `resample`: points at 1 m, else every fourth vertex."""
     count = len(lines)
     position, vector = np.zeros((count, LINE_POINTS, 2)), np.zeros((count, LINE_POINTS, 2))
     orientation, valid = np.zeros((count, LINE_POINTS)), np.zeros((count, LINE_POINTS), np.bool_)

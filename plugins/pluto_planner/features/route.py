@@ -4,6 +4,7 @@ Spec: pluto-features section 8.3 (the reference's `route_roadblock_correction`).
 """
 
 from collections.abc import Collection
+from itertools import pairwise
 
 import attrs
 import numpy as np
@@ -104,7 +105,7 @@ def _without_gaps(ground: MapGeometry, route: list[int], *, parity: bool) -> lis
     """Return the route with the blocks between neighbours that do not touch."""
     search = roadblock_search.search(parity=parity)
     filled = route[:1]
-    for before, after in zip(route, route[1:], strict=False):
+    for before, after in pairwise(route):
         if before not in ground.block_neighbours(after, forward=False):
             filled += search(ground, before, frozenset((after,)), FORWARD_DEPTH, forward=True)[1:-1]
         filled.append(after)

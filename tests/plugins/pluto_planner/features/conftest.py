@@ -9,17 +9,16 @@ import attrs
 import numpy as np
 import pytest
 import shapely
+
+from pluto_core.filters import ScenarioFilter
+from pluto_core.geometry import rotation
+from pluto_core.maps import AREA_LAYERS, Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged, empty_areas
+from pluto_core.scene import Ego, Lights, ScenarioId, Scene, StaticObjects, Tracks, Window
 from pluto_nuplan.config import NuPlanConfig
 from pluto_nuplan.source import NuPlanSource
 from pluto_nuplan.synth.dataset import write_dataset
 from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.features import PlutoFeatures
-
-from pluto_core.filters import ScenarioFilter
-from pluto_core.geometry import rotation
-from pluto_core.maps import AREA_LAYERS, Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged
-from pluto_core.maps import empty_areas
-from pluto_core.scene import Ego, Lights, ScenarioId, Scene, StaticObjects, Tracks, Window
 
 LANE_WIDTH_M = 4.0
 WINDOW = Window(history_s=2.0, future_s=8.0, interval_s=0.1)
@@ -252,9 +251,7 @@ def _moved_map(view: MapView, point: Callable[[np.ndarray], np.ndarray]) -> MapV
 def world() -> SimpleNamespace:
     """Return the makers of this file by name."""
     names = (RoadLane, straight, between, make_map, driving, make_tracks, make_static, make_lights, make_scene)
-    return SimpleNamespace(
-        **{maker.__name__: maker for maker in (*names, straight_road, fork, moved, build)}, window=WINDOW
-    )
+    return SimpleNamespace(**{maker.__name__: maker for maker in (*names, straight_road, fork, moved, build)}, window=WINDOW)
 
 
 def build(scene: Scene, **settings: Any) -> dict[str, np.ndarray]:

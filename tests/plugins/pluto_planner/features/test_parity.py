@@ -8,18 +8,24 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+
+from pluto_core.errors import Reason, SampleError
+from pluto_core.scene import ScenarioId
 from pluto_nuplan.config import NuPlanConfig
 from pluto_nuplan.source import NuPlanSource
 from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.features import PlutoFeatures
 
-from pluto_core.errors import Reason, SampleError
-from pluto_core.scene import ScenarioId
-
 WORLDS = ("town", "tilted")
 TOLERANCE = 2e-4
 MASK_OF = {"agent": "agent/valid_mask", "reference_line": "reference_line/valid_mask"}
-UNMASKED = {"agent/category", "agent/valid_mask", "agent/target", "reference_line/valid_mask", "reference_line/future_projection"}
+UNMASKED = {
+    "agent/category",
+    "agent/valid_mask",
+    "agent/target",
+    "reference_line/valid_mask",
+    "reference_line/future_projection",
+}
 
 Sample = dict[str, np.ndarray]
 
@@ -68,7 +74,7 @@ def _comparable(key: str, array: np.ndarray, golden: Sample, steps: int) -> np.n
         return array.reshape(-1, 3)
     if key == "causal/fixed_ego_future_valid_mask":
         return array[: steps - 21]
-    group = key.split("/")[0]
+    group = key.split("/", maxsplit=1)[0]
     if group == "agent" and key != "agent/category":
         array = array[:, : steps - 21] if key == "agent/target" else array[:, :steps]
     if group in MASK_OF and key not in UNMASKED:
