@@ -35,12 +35,12 @@ class _Registry:
     def take(self, path: Path, config: LmdbConfig) -> _Open:
         with self.lock:
             name = os.path.realpath(path)
-            if name not in self.open:
-                self._close_idle(config.open_shards - 1)
-                self.open[name] = _Open(_opened(path, config))
-            self.open.move_to_end(name)
-            self.open[name].users += 1
-            return self.open[name]
+            entry = self.open.pop(name, None)
+            self._close_idle(config.open_shards - 1)
+            entry = entry or _Open(_opened(path, config))
+            self.open[name] = entry
+            entry.users += 1
+            return entry
 
     def give_back(self, entry: _Open) -> None:
         with self.lock:

@@ -87,10 +87,10 @@ class CacheFolder:
         Raises:
             PlutoError: What is there was made from something else; every difference is named.
         """
-        if fresh:
-            self.clear()
+        cleared = fresh and self.clear()
         if not (self.path / manifest.NAME).exists():
-            self._refuse_strangers()
+            if not cleared:
+                self._refuse_strangers()
             self.path.mkdir(parents=True, exist_ok=True)
             Manifest(store=self.name, suffix=self.store.suffix, fingerprint=asked).write(self.path)
             return
@@ -113,18 +113,19 @@ class CacheFolder:
         if joined != found.fingerprint:
             Manifest(store=found.store, suffix=found.suffix, fingerprint=joined).write(self.path)
 
-    def clear(self) -> None:
-        """Remove everything that a cache consists of, and nothing else.
+    def clear(self) -> bool:
+        """Remove everything that a cache consists of, and nothing else; return whether there was one.
 
         Raises:
             PlutoError: A run uses the cache.
         """
         if not (self.path / manifest.NAME).exists():
-            return
+            return False
         with self.hold():
             self.shards.remove_all()
             for name in (index.NAME, failures.NAME, failures.FOLDER, listings.FOLDER, DAMAGED, manifest.NAME):
                 remove(self.path / name)
+        return True
 
     def hold(self, part: str = "all") -> Lock:
         """Return the lock of a run that computes `part`: `all`, or `i-of-n` beside the other parts.

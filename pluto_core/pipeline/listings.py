@@ -116,7 +116,7 @@ def _place(cache: Path, digest: str) -> Path:
 
 
 def _read(path: Path) -> tuple[Listing, dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         tokens, *times = (file[name] for name in _COLUMNS)
         names = {name: _names(file[f"{name}.codes"], file[f"{name}.values"], len(tokens)) for name in _NAMES}
         funnel = json.loads(file["funnel"].tobytes())

@@ -215,3 +215,12 @@ def test_nesting_and_versions():
     """Deeply nested headers and values of another version are refused, the latter by number."""
     damaged(forged(b"\x91" * 100_000))
     assert "version 7" in damaged(forged([], version=7))
+
+
+def test_a_value_belongs_to_its_key():
+    """A value that was made for one key is damaged under any other, without comparing the whole."""
+    arrays, spec, _ = plain()
+    value = codec.encode(arrays, spec, key=b"f|log/a@1")
+    assert codec.decode(value, key=b"f|log/a@1").keys() == arrays.keys()
+    for key in (b"f|log/a@2", b""):
+        assert "another scenario" in damaged(value, key=key)

@@ -1,0 +1,325 @@
+"""The cache step: what is missing is computed, what fails is told, what was computed is never lost."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cache_world as world
+
+from pluto_core.errors import ExitCode, PlutoError, Reason, TooManyFailuresError
+from pluto_core.jobs import Lost
+from pluto_core.pipeline import caching
+
+SPECIAL = ("lost-1", "nan-2", "boom-3", "broken-4", "broken-5")
+
+
+@pytest.fixture(params=sorted(world.STORES))
+def folder(request, tmp_path):
+    return world.folder_at(tmp_path / "cache", request.param)
+
+
+@pytest.fixture
+def lmdb_folder(tmp_path):
+    return world.folder_at(tmp_path / "cache")
+
+
+def test_a_run_and_the_next(folder):
+    """A run computes everything once and reports it; the next one finds it there and writes nothing."""
+    wanted = world.listing(3, 20)
+    states = []
+    report = world.cache(folder, wanted, progress=states.append)
+    assert (report.asked, report.present, report.done, report.failed, report.failed_before) == (60, 0, 60, {}, 0)
+    stored = world.content(folder)
+    assert report.bytes == sum(len(value) for value in stored.values())
+    assert (states[-1].done, states[-1].total, states[-1].bytes) == (60, 60, report.bytes)
+    assert len(stored) == 120
+    again = world.cache(folder, wanted)
+    assert (again.asked, again.present, again.done, again.bytes) == (60, 60, 0, 0)
+    assert world.content(folder) == stored
+
+
+def test_more_scenarios_and_more_builders(folder):
+    """Only what is missing is computed: new scenarios, and for old ones a new builder."""
+    world.cache(folder, world.listing(2, 5), tags=("agents",))
+    world.cache(folder, world.listing(2, 8), tags=("agents",))
+    first = world.content(folder)
+    report = world.cache(folder, world.listing(2, 8))
+    assert (report.asked, report.present, report.done) == (16, 0, 16)
+    stored = world.content(folder)
+    assert {key: stored[key] for key in first} == first
+    assert Counter(key.partition(b"|")[0] for key in stored) == {b"agents": 16, b"future": 16}
+
+
+def test_failures(folder):
+    """A scenario that fails is a row with builder, reason and traceback; the others are computed; nobody tries it again."""
+    wanted = world.listing(2, 6, special=SPECIAL)
+    report = world.cache(folder, wanted)
+    assert (report.asked, report.done) == (22, 12)
+    assert report.failed == {"unreadable_log": 2, "not_finite": 2, "exception": 6}
+    found = {(tag, key.partition("/")[2].partition("@")[0]): failure for (tag, key), failure in folder.failures().items()}
+    reasons = {name: failure.reason for name, failure in found.items()}
+    assert reasons == {
+        **{(tag, "lost-1"): Reason.UNREADABLE_LOG for tag in ("agents", "future")},
+        ("agents", "nan-2"): Reason.NOT_FINITE,
+        ("agents", "boom-3"): Reason.EXCEPTION,
+        **{(tag, token): Reason.EXCEPTION for tag in ("agents", "future") for token in ("broken-4", "broken-5")},
+    }
+    assert "in build" in found["agents", "boom-3"].traceback
+    assert "RuntimeError: boom-3" in found["agents", "boom-3"].detail
+    assert "ZeroDivisionError" in found["future", "broken-4"].traceback
+    again = world.cache(folder, wanted)
+    assert (again.present, again.done, again.failed, again.failed_before) == (12, 0, {}, 10)
+    retried = world.cache(folder, wanted, retry=True)
+    assert (retried.present, retried.done, retried.failed_before) == (12, 0, 0)
+    assert sum(retried.failed.values()) == 10
+
+
+def test_a_retry_that_succeeds(lmdb_folder, monkeypatch):
+    """What failed and then succeeds is no failure any more."""
+    wanted = world.listing(1, 4, special=("boom",))
+    world.cache(lmdb_folder, wanted)
+    assert len(lmdb_folder.failures()) == 1
+    monkeypatch.setattr(world.Agents, "build", lambda _self, scene: world.Agents_build(scene), raising=True)
+    monkeypatch.setattr(world, "Agents_build", lambda _scene: empty_agents(), raising=False)
+    report = world.cache(lmdb_folder, wanted, retry=True)
+    assert (report.done, report.present) == (1, 4)
+    assert not lmdb_folder.failures()
+    assert (lmdb_folder.path / "failures.jsonl").read_bytes() == b""
+
+
+def empty_agents():
+    return {
+        "agent/position": np.zeros((0, 11, 2)),
+        "agent/valid": np.zeros((0, 11), bool),
+        "map": np.zeros((64, 64), np.float32),
+    }
+
+
+def test_too_many_failures(folder):
+    """More failures than allowed end the run with exit code 3; what was computed is kept, and another run does not get past it."""
+    wanted = world.listing(1, 20, special=("lost-1", "lost-2", "lost-3"))
+    for _ in range(2):
+        with pytest.raises(TooManyFailuresError, match="max_failures allows 1") as caught:
+            world.cache(folder, wanted, max_failures=1)
+        assert caught.value.exit_code is ExitCode.TOO_MANY_FAILURES
+        assert folder.index().count("agents") == 10
+    assert world.cache(folder, wanted, max_failures=3).done == 10
+
+
+def test_ten_thousand_failures(lmdb_folder):
+    """However many scenarios fail, the run ends well, and the next one knows them all."""
+    wanted = world.listing(10, 0, special=tuple(f"lost-{number}" for number in range(1000)))
+    report = world.cache(lmdb_folder, wanted, tags=("future",))
+    assert report.failed == {"unreadable_log": 10_000}
+    assert world.cache(lmdb_folder, wanted, tags=("future",)).failed_before == 10_000
+
+
+def test_repeated_scenarios(folder):
+    """A scenario that stands several times in a listing is computed once."""
+    wanted = world.listing(2, 5)
+    report = world.cache(folder, wanted.take(np.array([3, 3, 7, 1, 7])))
+    assert (report.asked, report.done) == (3, 3)
+    assert len(world.content(folder)) == 6
+
+
+def test_the_order_does_not_matter(tmp_path):
+    """Key for key, the values do not depend on the order of the listing or on what was there before."""
+    wanted = world.listing(3, 9, special=("lost-1", "boom-1"))
+    stored = []
+    for number, order in enumerate((np.arange(33), np.arange(33)[::-1], np.random.default_rng(0).permutation(33))):
+        folder = world.folder_at(tmp_path / str(number))
+        world.cache(folder, wanted.take(order[:9]), tags=("future",))
+        world.cache(folder, wanted.take(order))
+        stored.append(world.content(folder))
+    assert stored[0] == stored[1] == stored[2]
+
+
+def test_batches_of_long_logs(lmdb_folder):
+    """Scenarios of one log go together, long logs in several batches, and no scenario is left out."""
+    wanted = world.listing(3, 600).take(np.random.default_rng(0).permutation(1800))
+    world.prepared(lmdb_folder)
+    work = caching._Work(wanted, lmdb_folder.missing(wanted, ["future"]), ["future"])
+    batches = list(work)
+    assert len(batches) == 9
+    assert all({unit.scenario.log for unit in batch.units} == {batch.group} for batch in batches)
+    assert {unit.scenario for batch in batches for unit in batch.units} == set(wanted.ids())
+
+
+class Losing(world.Here):
+    """Loses the second scenario of every batch."""
+
+    def run(self, job, batches):
+        """Yield `Lost` for some."""
+        for number, place, result in super().run(job, batches):
+            yield number, place, Lost(Reason.WORKER_LOST, "killed twice") if place == 1 else result
+
+
+def test_lost_scenarios(lmdb_folder):
+    """What a worker lost is a failure of each builder, unless its sample had been written."""
+    report = world.cache(lmdb_folder, world.listing(2, 4), worker=Losing())
+    assert report.failed == {"worker_lost": 2}
+    assert not lmdb_folder.failures()
+    assert world.cache(lmdb_folder, world.listing(2, 4)).present == 8
+
+
+def test_memory_is_refused_with_processes(tmp_path):
+    """A store that cannot be shared and a worker with processes do not go together."""
+    worker = world.Here()
+    worker.processes = True
+    with pytest.raises(PlutoError, match="'memory'"):
+        world.cache(world.folder_at(tmp_path / "c", "memory"), world.listing(1, 1), worker=worker)
+
+
+def test_a_bug_in_the_machinery_is_not_hidden(lmdb_folder):
+    """An error of the source's making that concerns all scenarios stops the run, and what was written is sealed."""
+
+    class Broken(world.Here):
+        def run(self, job, batches):
+            yield from list(super().run(job, list(batches)[:1]))
+            message = "the map folder is missing"
+            raise PlutoError(message)
+
+    with pytest.raises(PlutoError, match="map folder"):
+        world.cache(lmdb_folder, world.listing(2, 3), worker=Broken())
+    assert lmdb_folder.index().count("future") == 3
+
+
+def command(path, store="lmdb", logs=3, scenarios=60, delay_s=0.002, **options):
+    arguments = [path, store, logs, scenarios, delay_s, *(f"{key}={value}" for key, value in options.items())]
+    return [sys.executable, str(Path(world.__file__)), *map(str, arguments)]
+
+
+def started(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        command(*arguments, **options), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def wait_for(process, beginning):
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(process.stderr.read())
+
+
+def undisturbed(tmp_path, store, wanted):
+    folder = world.folder_at(tmp_path / "undisturbed", store)
+    world.cache(folder, wanted)
+    return world.content(folder)
+
+
+def kill_and_resume(tmp_path, store, times, seed):
+    wanted = world.listing(3, 60)
+    expected = undisturbed(tmp_path, store, wanted)
+    folder = world.folder_at(tmp_path / "cache", store)
+    chance = random.Random(seed)  # noqa: S311 -- moments, not secrets
+    for _ in range(times):
+        process = started(folder.path, store, seal=chance.choice([7, 40, 5000]))
+        with process:
+            wait_for(process, "ready")
+            time.sleep(chance.uniform(0.0, 0.25))
+            process.kill()
+    report = world.cache(folder, wanted)
+    assert report.present + report.done == len(wanted)
+    assert not report.failed
+    assert world.content(folder) == expected
+    assert not list(folder.shards.unsealed.iterdir())
+    held = [key for stamp in folder.shards.sealed() for key in folder.shards.keys(stamp)]
+    assert len(held) == len(set(held)) == 360
+    return report
+
+
+@pytest.mark.parametrize("store", ["files", "lmdb"])
+def test_kill_and_resume(tmp_path, store):
+    """Runs killed at any moment lose only the scenario in work: resumed, the cache is key for key the undisturbed one."""
+    kill_and_resume(tmp_path, store, times=3, seed=store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_many_kills(tmp_path, seed):
+    """The same for twenty kills in a row, with four seeds."""
+    kill_and_resume(tmp_path, "lmdb", times=20, seed=seed)
+
+
+def test_a_killed_run_keeps_what_it_wrote(tmp_path):
+    """After a kill in the middle of a long shard, the next run takes over all of it."""
+    with started(tmp_path / "cache", delay_s=0.005) as process:
+        for _ in range(4):
+            wait_for(process, "at ")
+        process.kill()
+    notes = []
+    report = world.cache(world.folder_at(tmp_path / "cache"), world.listing(3, 60), note=notes.append)
+    assert report.present >= 20
+    assert "took over" in notes[0]
+
+
+def test_a_full_disk(tmp_path):
+    """When the disk is full the run stops with what to do; what was written is kept, and the next run completes it."""
+    wanted = world.listing(3, 60)
+    with started(tmp_path / "cache", file_bytes=300_000, delay_s=0) as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "make room" in error
+    assert "Traceback" not in error
+    folder = world.folder_at(tmp_path / "cache")
+    report = world.cache(folder, wanted)
+    assert 5 < report.present < 150
+    assert world.content(folder) == undisturbed(tmp_path, "lmdb", wanted)
+
+
+def test_two_runs_at_once(tmp_path):
+    """The second run says who holds the cache; as parts of one array job they go side by side and give the whole."""
+    folder = world.folder_at(tmp_path / "cache")
+    with started(folder.path, delay_s=0.01) as process:
+        wait_for(process, "at")
+        with pytest.raises(PlutoError, match=f"in use by process {process.pid} on"):
+            world.cache(folder, world.listing(3, 60))
+        process.kill()
+    with started(folder.path, delay_s=0.001, part="1-of-2") as process:
+        wait_for(process, "ready")
+        world.cache(folder, world.listing(5, 20), part="2-of-2")
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    folder.tidy()
+    assert folder.index().count("future") == 3 * 60 + 2 * 20
+
+
+def test_ctrl_c(tmp_path):
+    """The first Ctrl-C ends the run after the scenario in work, sealed; the cache can be used, and the next run goes on."""
+    folder = world.folder_at(tmp_path / "cache")
+    with started(folder.path, delay_s=0.01) as process:
+        wait_for(process, "at")
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED, error
+    assert "Ctrl-C again stops at once" in output
+    count = len(folder.reader().keys)
+    assert 0 < count < 180
+    assert not list(folder.shards.unsealed.iterdir())
+    assert world.cache(folder, world.listing(3, 60)).present == count
+
+
+def test_ctrl_c_twice(tmp_path):
+    """The second Ctrl-C does not wait for the scenario in work."""
+    with started(tmp_path / "cache", logs=1, scenarios=4, delay_s=20) as process:
+        wait_for(process, "ready")
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        wait_for(process, "stopping")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert time.monotonic() - began < 15
