@@ -1,5 +1,6 @@
 """Fixtures of all tests: recorded data, the real command, a clean house."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+
+from pluto_core.plugins import Catalogue
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -81,3 +84,18 @@ def pluto(tmp_path: Path) -> PlutoCommand:
         return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def local_plugins() -> Path:
+    """Return the folder of plugins that only tests load; their modules can be imported."""
+    folder = REPOSITORY / "tests" / "local_plugins"
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toys(local_plugins: Path) -> Catalogue:
+    """Return a catalogue of the plugin `toy_parts` alone."""
+    return Catalogue.of(importlib.import_module("toy_parts"))

@@ -10,13 +10,19 @@ from pluto_core.experiment import scalars
 from pluto_core.experiment.resolved import plain
 from pluto_core.experiment.structure import fields_of, hints_of
 from pluto_core.experiment.tomltext import write_value
+from pluto_core.filters import ScenarioFilter
 from pluto_core.kinds import Kind
-from pluto_core.settings import CacheSettings
+from pluto_core.settings import CacheSettings, LoaderSettings, TopLevel
 
 if TYPE_CHECKING:
     from pluto_core.component import Component
     from pluto_core.plugins import Catalogue
 
+OF_THE_CORE: dict[str, tuple[type, str]] = {
+    "experiment": (TopLevel, "The top of an experiment; then come tables: [filter], [loader], and those of `pluto plugins`"),
+    "filter": (ScenarioFilter, "[filter]: which scenarios to take"),
+    "loader": (LoaderSettings, "[loader]: how samples become batches"),
+}
 _BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above"}
 
 
@@ -35,6 +41,12 @@ def describe(catalogue: "Catalogue", kind: Kind, component: "Component") -> str:
     if arrays:
         lines += ["", "arrays", *table(("key", "dims", "dtype", "unit", "frame", "meaning"), arrays)]
     return "\n".join(lines)
+
+
+def describe_core(name: str) -> str:
+    """Return what a table of the core takes."""
+    cls, header = OF_THE_CORE[name]
+    return "\n".join([header, "", "settings", *table(("key", "type", "default", "meaning"), list(settings(cls)))])
 
 
 def settings(cls: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

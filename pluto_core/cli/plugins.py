@@ -45,10 +45,14 @@ def list_plugins(given: tuple[tuple[str, ...], tuple[str, ...]], as_json: bool) 
 def show(given: tuple[tuple[str, ...], tuple[str, ...]], name: str) -> int:
     """Print what the component NAME takes and gives: settings, arrays.
 
-    NAME may be a plugin too; `SECTION.NAME` picks one of several kinds (`features.pluto`).
+    NAME may be a plugin too; `SECTION.NAME` picks one of several kinds (`features.pluto`). `experiment`, `filter` and
+    `loader` are what belongs to no plugin.
     """
-    from pluto_core.cli.describe import describe
+    from pluto_core.cli.describe import OF_THE_CORE, describe, describe_core
 
+    if name in OF_THE_CORE:
+        click.echo(describe_core(name))
+        return int(ExitCode.OK)
     catalogue = load_catalogue(*given)
     found = find(catalogue, name)
     click.echo("\n\n".join(describe(catalogue, kind, component) for kind, component in found))

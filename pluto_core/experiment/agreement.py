@@ -31,15 +31,18 @@ def check_presence(sections: Sections, top: TopLevel, whole: Origin) -> None:
 def sample_spec(sections: Sections) -> dict[str, ArraySpec] | None:
     """Return the specs of all arrays that the builders give; None where one of them does not say."""
     builders = [chosen for section in _BUILDERS for chosen in sections.chosen[section]]
-    given = [(chosen.selection.use, sections.provides(chosen)) for chosen in builders]
-    known = [(use, spec) for use, spec in given if spec is not None]
-    try:
-        spec = join(known)
-    except PlutoError as error:
-        last = builders[-1]
-        sections.structurer.blame(last.node.origin, last.path[:1], str(error))
-        return None
-    return spec if len(known) == len(given) else None
+    spec: dict[str, ArraySpec] = {}
+    known: list[tuple[str, Mapping[str, ArraySpec]]] = []
+    for chosen in builders:
+        found = sections.provides(chosen)
+        if found is not None:
+            known.append((chosen.selection.use, found))
+            try:
+                spec = join(known)
+            except PlutoError as error:
+                sections.structurer.blame(chosen.node.origin, chosen.path, str(error))
+                return None
+    return spec if len(known) == len(builders) else None
 
 
 def check_requirements(sections: Sections) -> None:

@@ -25,6 +25,8 @@ class Merged:
     root: Node
     catalogue: Catalogue
     variables: Variables
+    mistakes: list[Mistake]
+    """Those that leave the rest of the experiment readable."""
 
 
 @attrs.define
@@ -136,14 +138,14 @@ def read_layers(
     """
     reader = _Reader(Variables(environment))
     chain, preset = reader.files(path)
-    without_presets, reader.mistakes = _merged(chain, settings)
-    reader.stop_if_wrong()
+    without_presets, _ = _merged(chain, settings)
     catalogue = load_catalogue(_plugin_names(without_presets))
     chain += reader.presets(chain, preset, catalogue)
-    root, reader.mistakes = _merged(chain, settings)
-    root = reader.variables.expand(_lay_presets(root, catalogue, reader))
+    root, mistakes = _merged(chain, settings)
+    root = _lay_presets(root, catalogue, reader)
     reader.stop_if_wrong()
-    return Merged(root, catalogue, reader.variables)
+    root = reader.variables.expand(root)
+    return Merged(root, catalogue, reader.variables, [*reader.variables.mistakes, *mistakes])
 
 
 def _merged(chain: Sequence[Document], settings: Sequence[str]) -> tuple[Node, list[Mistake]]:
@@ -151,10 +153,10 @@ def _merged(chain: Sequence[Document], settings: Sequence[str]) -> tuple[Node, l
     for document in reversed(chain[:-1]):
         root = merge(root, document.root)
     root, mistakes = with_settings(root, settings)
-    extends = root.value.pop("extends", None)
+    extends = root.value.get("extends")
     if extends is not None and extends.origin.rank > 0:
         mistakes.append(Mistake(str(extends.origin), "extends", "can be named in a file only"))
-    return root, mistakes
+    return Node({key: child for key, child in root.value.items() if key != "extends"}, root.origin), mistakes
 
 
 def _plugin_names(root: Node) -> list[str]:
@@ -166,7 +168,7 @@ def _plugin_names(root: Node) -> list[str]:
 def _lay_presets(root: Node, catalogue: Catalogue, reader: _Reader) -> Node:
     """Return the tree with every table's `preset` laid under it."""
     tables = dict(root.value)
-    for section in tables.keys() & _WITH_PRESETS:
+    for section in [name for name in tables if name in _WITH_PRESETS]:
         node = tables[section].settled()
         if section in _MANY and isinstance(node.value, list):
             elements = [

@@ -68,8 +68,9 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
     agreement.check_presence(sections, top or TopLevel(), Origin(str(path)))
     if not sections.structurer.found:
         agreement.check_requirements(sections)
-    if sections.structurer.found or top is None or scenario_filter is None or loader is None or sections.cache is None:
-        raise ExperimentError(sections.structurer.mistakes)
+    mistakes = [*sections.structurer.mistakes, *merged.mistakes]
+    if mistakes or top is None or scenario_filter is None or loader is None or sections.cache is None:
+        raise ExperimentError(mistakes)
     top = attrs.evolve(top, name=top.name or path.stem, plugins=tuple(dict.fromkeys((*top.plugins, *modules))))
     cache = attrs.evolve(sections.cache, path=sections.cache.path or str(Path(top.output_dir) / "cache"))
     tree = _tree(sections, top, scenario_filter, loader, cache)

@@ -167,6 +167,8 @@ def shown(value: Any) -> str:
 def describe(hint: Any) -> str:
     """Return what an annotation takes, with its article."""
     words = dict.fromkeys(_describe_one(member) for member in members(hint))
+    if "a number" in words:
+        words.pop("an integer", None)  # a number may be whole
     return " or ".join(words)
 
 

@@ -61,7 +61,7 @@ class Sections:
             if key in fields_of(TopLevel):
                 top[key] = node
             elif key not in tables:
-                hint = suggestion(key, known) or f"; there are {', '.join(known)}"
+                hint = _home_of(key) or suggestion(key, known) or "; `pluto plugins show experiment` lists what there is"
                 self.structurer.blame(node.origin, (key,), f"unknown {'table' if node.is_table else 'key'}{hint}")
         return (
             self._object(Node(top, self.root.origin), TopLevel, ()),
@@ -70,7 +70,7 @@ class Sections:
         )
 
     def _object(self, node: Node, cls: type[T], path: Path) -> T | None:
-        made = self.structurer.table(node, cls, path)
+        made = self.structurer.table(node, cls, path, listed=str(path[0]) if path else "experiment")
         return None if made is FAILED else made
 
     def _section(self, name: str) -> Node:
@@ -128,7 +128,7 @@ class Sections:
             own = self._take_cache_settings(own, node, path)
         own = self._without_strangers(own, node, cls, path)
         also = ("use", "preset", *(fields_of(CacheSettings) if kind.section == "cache" else ()))
-        config = self.structurer.table(Node(own, node.origin), cls, path, also=also)
+        config = self.structurer.table(Node(own, node.origin), cls, path, also=also, listed=f"{kind.section}.{use}")
         if config is FAILED:
             return None
         return Chosen(Selection(section=kind.section, use=use, config=config, where=str(node.origin)), node, path)
@@ -208,6 +208,12 @@ class Sections:
         if found is not None and not isinstance(found, answer):
             raise PluginBugError(f"{question} of {chosen.selection.section} {chosen.selection.use!r} returned {found!r}")
         return found
+
+
+def _home_of(key: str) -> str:
+    """Return under which of the core's tables a key belongs that stands at the top."""
+    homes = [name for name, cls in (("filter", ScenarioFilter), ("loader", LoaderSettings)) if key in fields_of(cls)]
+    return f"; it belongs under [{homes[0]}]" if homes else ""
 
 
 def ask(catalogue: Catalogue, selection: Selection, question: str) -> Any:

@@ -19,6 +19,7 @@ class _Failed:
 
 
 FAILED = _Failed()
+_FEW = 8
 
 
 @attrs.define
@@ -38,7 +39,7 @@ class Structurer:
         ordered = sorted(self.found, key=lambda found: found[0].order)
         return list(dict.fromkeys(mistake for _, mistake in ordered))
 
-    def table(self, node: Node, cls: type, path: Path, *, also: Iterable[str] = ()) -> Any:
+    def table(self, node: Node, cls: type, path: Path, *, also: Iterable[str] = (), listed: str = "") -> Any:
         """Return a table as an object of an attrs class, or `FAILED`.
 
         Args:
@@ -46,14 +47,14 @@ class Structurer:
             cls: The attrs class; its keys are the fields of `__init__`.
             path: Where the table stands.
             also: Keys to name in suggestions, which somebody else has taken out.
+            listed: What `pluto plugins show` calls the class.
         """
         node = node.settled()
         if not node.is_table:
             return self.blame(node.origin, path, f"must be a table, not {scalars.shown(node.plain())}")
         fields, hints = fields_of(cls), hints_of(cls)
         for key in node.value.keys() - fields.keys():
-            hint = suggestion(key, [*fields, *also]) or f"; there are {', '.join([*fields, *also]) or 'no keys'}"
-            self.blame(node.value[key].origin, (*path, key), f"unknown key{hint}")
+            self.blame(node.value[key].origin, (*path, key), f"unknown key{_hint(key, [*fields, *also], listed)}")
         values: dict[str, Any] = {}
         for key, field in fields.items():
             if key in node.value:
@@ -61,8 +62,13 @@ class Structurer:
             elif field.default is attrs.NOTHING:
                 meaning = field.metadata.get("help", "").rstrip(".")
                 values[key] = self.blame(node.origin, (*path, key), f"is missing{f' ({meaning})' if meaning else ''}")
-        failed = any(value is FAILED for value in values.values())
-        return FAILED if failed else self._object(cls, values, node, path)
+        fine = {key: value for key, value in values.items() if value is not FAILED}
+        if len(fine) == len(values):
+            return self._object(cls, values, node, path)
+        for key, problem in _validator_problems(cls, fine):
+            if isinstance(problem, ValueError | PlutoError):  # others may come from what is missing
+                self._refuse(key, problem, node, path)
+        return FAILED
 
     def _field(self, node: Node, hint: Any, field: "attrs.Attribute[Any]", path: Path) -> Any:
         value = self.value(node, hint, path)
@@ -79,10 +85,13 @@ class Structurer:
                 where = f"{cls.__module__}.{cls.__qualname__}{f', key {key!r}' if key else ''}"
                 message = f"the config class {where} raised {type(problem).__name__}: {problem}; this is a bug of its plugin"
                 raise PluginBugError(message) from problem
-            origin = node.value[key].origin if key in node.value else node.origin
-            text = str(problem.args[0]) if problem.args else "is not allowed"
-            self.blame(origin, (*path, key) if key else path, text)
+            self._refuse(key, problem, node, path)
         return FAILED
+
+    def _refuse(self, key: str, problem: Exception, node: Node, path: Path) -> None:
+        origin = node.value[key].origin if key in node.value else node.origin
+        text = str(problem.args[0]) if problem.args else "is not allowed"
+        self.blame(origin, (*path, key) if key else path, text)
 
     def value(self, node: Node, hint: Any, path: Path) -> Any:
         """Return a node as what a type annotation asks for, or `FAILED`."""
@@ -156,6 +165,13 @@ class Structurer:
         kind = arguments[1] if arguments else Any
         items = {key: self.value(child, kind, (*path, key)) for key, child in node.value.items()}
         return FAILED if any(item is FAILED for item in items.values()) else items
+
+
+def _hint(key: str, known: Sequence[str], listed: str) -> str:
+    """Return which key may have been meant, or which there are, or how to see them where they are many."""
+    if len(known) > _FEW and listed:
+        return suggestion(key, known) or f"; `pluto plugins show {listed}` lists what there is"
+    return suggestion(key, known) or f"; there are {', '.join(known) or 'no keys'}"
 
 
 def fields_of(cls: type) -> dict[str, "attrs.Attribute[Any]"]:
