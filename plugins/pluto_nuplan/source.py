@@ -15,6 +15,7 @@ from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
+from pluto_core.maps import MapView
 from pluto_core.places import cache_home
 from pluto_core.scene import PACIFICA, ScenarioId, Scene, Window
 from pluto_nuplan.config import NuPlanConfig, SyntheticConfig
@@ -57,6 +58,7 @@ class NuPlanSource:
         self._refused: dict[str, SampleError] = {}
         self._logs: OrderedDict[str, Log] = OrderedDict()
         self._indexed_frames = 0
+        self._maps: dict[str, MapView] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return settings and paths."""
@@ -175,8 +177,11 @@ class NuPlanSource:
         """Return (log, reason, detail) of every log that was refused so far."""
         return [(log, error.reason, error.detail) for log, error in self._refused.items()]
 
-    def _map(self, name: str) -> Any:
-        return open_map(self._map_root, name, map_version=self._config.map_version, cache_home=self._cache_home)
+    def _map(self, name: str) -> MapView:
+        if name not in self._maps:
+            version = self._config.map_version
+            self._maps[name] = open_map(self._map_root, name, map_version=version, cache_home=self._cache_home)
+        return self._maps[name]
 
     def _index(self, log: str) -> Index:
         """Return the index of a log, from memory if it was read lately.

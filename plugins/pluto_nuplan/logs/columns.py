@@ -154,9 +154,11 @@ class Boxes:
     pose: Floats
     """(B, 3) centre x, y, heading, global; infinite where unknown."""
     velocity: Floats
-    """(B, 2) global, m/s; infinite where unknown."""
+    """(B, 2) global, m/s; 0 where unknown."""
     size: Floats
     """(B, 2) width and length; infinite where unknown."""
+    broken: Mask
+    """(B,) whether pose, size or category is unknown."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

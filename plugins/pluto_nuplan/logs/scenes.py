@@ -122,20 +122,15 @@ def _ego(motion: EgoMotion, steps: Ints, vehicle: Vehicle) -> Ego:
 
 
 def _require_sound(boxes: Boxes, row: Rows, tracks: LogTracks) -> None:
-    category = tracks.category[boxes.track[row]]
-    if (category < 0).any():
-        names = sorted({tracks.category_name[track] for track in boxes.track[row][category < 0]})
+    broken = row[boxes.broken[row]]
+    if not len(broken):
+        return
+    of_no_category = boxes.track[broken][tracks.category[boxes.track[broken]] < 0]
+    if len(of_no_category):
+        names = sorted({tracks.category_name[track] for track in of_no_category})
         raise SampleError(Reason.BROKEN_ROWS, f"unknown category {', '.join(map(repr, names))}")
-    broken = ~(np.isfinite(boxes.pose[row]).all(axis=1) & np.isfinite(boxes.size[row]).all(axis=1))
-    if broken.any():
-        token = tracks.token[boxes.track[row[np.argmax(broken)]]].decode()
-        raise SampleError(Reason.BROKEN_ROWS, f"{int(broken.sum())} boxes without pose or size, the first of track {token}")
-
-
-def _velocity(boxes: Boxes, row: Rows) -> Floats:
-    velocity = boxes.velocity[row]
-    velocity[~np.isfinite(velocity)] = 0.0
-    return velocity
+    token = tracks.token[boxes.track[broken[0]]].decode()
+    raise SampleError(Reason.BROKEN_ROWS, f"{len(broken)} boxes without pose or size, the first of track {token}")
 
 
 def _tracks(boxes: Boxes, step: Rows, row: Rows, tracks: LogTracks, window: Window) -> Tracks:
@@ -155,7 +150,7 @@ def _tracks(boxes: Boxes, step: Rows, row: Rows, tracks: LogTracks, window: Wind
         category=tracks.category[order],
         position=_spread(boxes.pose[row, :2], cells, (*shape, 2)),
         heading=_spread(boxes.pose[row, 2], cells, shape),
-        velocity=_spread(_velocity(boxes, row), cells, (*shape, 2)),
+        velocity=_spread(boxes.velocity[row], cells, (*shape, 2)),
         size=_spread(boxes.size[row], cells, (*shape, 2)),
         valid=valid,
     )

@@ -182,12 +182,16 @@ def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: In
     frame = frames.lookup.find(rows.tokens("frame"))
     track = tracks.lookup.find(rows.tokens("track"))
     order = _by_frame(frame, (frame >= 0) & (track >= 0))
+    velocity = _pairs(rows, "vx", "vy")
+    velocity[~np.isfinite(velocity)] = 0.0
+    whole = np.isfinite(sum(rows.floats(name) for name in ("x", "y", "yaw", "width", "length")))
     return Boxes(
         spans=Spans.of(frame[order], len(frames), wanted),
         track=track[order].astype(np.int32),
         pose=_pairs(rows, "x", "y", "yaw")[order],
-        velocity=_pairs(rows, "vx", "vy")[order],
+        velocity=velocity[order],
         size=_pairs(rows, "width", "length")[order],
+        broken=~whole[order] | (tracks.category[track[order]] < 0),
     )
 
 

@@ -116,13 +116,14 @@ def test_columns_that_begin_with_2000_nulls_or_integers_are_numbers(tmp_path: Pa
     """Types are not guessed from the first rows: leading NULLs are infinite, integers and later fractions both arrive."""
     copy = shutil.copy(log_file, tmp_path / "log.db")
     with sqlite3.connect(copy) as connection:
-        connection.execute("UPDATE lidar_box SET vx = NULL, x = 5 WHERE rowid <= 2000")
-        connection.execute("UPDATE lidar_box SET vx = 1.25, x = 7.75 WHERE rowid > 2000")
+        connection.execute("UPDATE lidar_box SET vx = 3, width = NULL, x = 5 WHERE rowid <= 2000")
+        connection.execute("UPDATE lidar_box SET vx = 1.25, width = 2, x = 7.75 WHERE rowid > 2000")
     index = read_index(tmp_path / "log.db")
     with opened(tmp_path / "log.db") as database:
         boxes = tables.read_boxes(database, index.frames, tables.read_tracks(database), None)
-    assert sorted(set(boxes.velocity[:, 0].tolist())) == [1.25, math.inf]
-    assert np.count_nonzero(boxes.velocity[:, 0] == math.inf) == 2000
+    assert sorted(set(boxes.velocity[:, 0].tolist())) == [1.25, 3.0]
+    assert sorted(set(boxes.size[:, 0].tolist())) == [2.0, math.inf]
+    assert boxes.broken.sum() == 2000
     assert set(boxes.pose[:, 0].tolist()) == {5.0, 7.75}
 
 
