@@ -34,7 +34,8 @@ def labels(scene: Scene, rows: Ints, *, parity: bool) -> Floats:
     if len(rows) == 0:
         return label
     distance_sq = _rounded_sq(position, ego.position[future]) if parity else _exact_sq(position, ego.position[future])
-    distance_sq[~(valid[:, :, None] & ego.valid[future])] = np.inf
+    distance_sq[~valid] = np.inf
+    distance_sq[:, :, ~ego.valid[future]] = np.inf
     flat = distance_sq.reshape(len(rows), -1)
     least = np.argmin(flat, axis=1)
     agent_step, ego_step = np.divmod(least, distance_sq.shape[2])
@@ -55,8 +56,10 @@ def _comes_near(position: Floats, valid: Mask, driven: Floats) -> Ints:
 
 def _exact_sq(position: Floats, driven: Floats) -> Floats:
     """Return (n, agent step, ego step) squared distances, m^2."""
-    gap = position[:, :, None] - driven
-    return np.asarray((gap**2).sum(axis=-1))
+    x, y = (position[:, :, None, axis] - driven[:, axis] for axis in range(2))
+    x *= x
+    y *= y
+    return np.asarray(np.add(x, y, out=x))
 
 
 def _rounded_sq(position: Floats, driven: Floats) -> Floats:

@@ -29,7 +29,7 @@ class Path:
     @classmethod
     def along(cls, poses: Floats, *, keep_last: bool = True) -> "Path":
         """Return the path through (V, 3) poses; the reference's leaves out the last vertex (D-11)."""
-        arc = geometry.arc_lengths(poses[:, :2], np.array([0, len(poses)]))
+        arc = arc_lengths(poses)
         different = np.abs(np.diff(arc)) > REPEATED_M
         counted = np.flatnonzero(np.append(different, keep_last and len(poses) > 0))
         return cls(poses=poses, arc_m=arc, counted=counted)
@@ -50,6 +50,7 @@ class Path:
 
     def at(self, progress_m: Floats) -> Floats:
         """Return the (k, 3) poses at some arc lengths, headings wrapped to [-pi, pi)."""
+        # Unwrapped as a whole: at headings of pi the last bit decides about the sign in the reference.
         arc, poses = self.arc_m[self.counted], self.poses[self.counted]
         columns = poses[:, 0], poses[:, 1], np.unwrap(poses[:, 2])
         found = np.stack([np.interp(progress_m, arc, column) for column in columns], axis=-1)
@@ -83,6 +84,13 @@ class Piece:
     length_m: float
 
 
+def arc_lengths(line: Floats) -> Floats:
+    """Return the (V,) arc length of every vertex of a line whose first two columns are x and y."""
+    arc = np.zeros(len(line))
+    np.cumsum(np.hypot(line[1:, 0] - line[:-1, 0], line[1:, 1] - line[:-1, 1]), out=arc[1:])
+    return arc
+
+
 def project(line: Floats, arc_m: Floats, points: Floats) -> tuple[Floats, Floats]:
     """Return the (k,) arc length and distance of points on a line; of several nearest places the first.
 
@@ -93,12 +101,11 @@ def project(line: Floats, arc_m: Floats, points: Floats) -> tuple[Floats, Floats
     """
     if len(line) == 1:
         return np.zeros(len(points)), np.hypot(*(points - line[0]).T)
-    start, delta = line[:-1], np.diff(line, axis=0)
-    offset = points[:, None] - start
-    length_sq = np.maximum((delta**2).sum(axis=-1), np.finfo(np.float64).tiny)
-    share = np.clip((offset * delta).sum(axis=-1) / length_sq, 0.0, 1.0)
-    gap = offset - share[..., None] * delta
-    distance_sq = (gap**2).sum(axis=-1)
+    dx, dy = np.diff(line[:, 0]), np.diff(line[:, 1])
+    x, y = points[:, 0, None] - line[:-1, 0], points[:, 1, None] - line[:-1, 1]
+    length_sq = np.maximum(dx * dx + dy * dy, np.finfo(np.float64).tiny)
+    share = np.clip((x * dx + y * dy) / length_sq, 0.0, 1.0)
+    distance_sq = (x - share * dx) ** 2 + (y - share * dy) ** 2
     nearest = np.argmin(distance_sq, axis=1)
     each = np.arange(len(points))
     arc = arc_m[nearest] + share[each, nearest] * np.diff(arc_m)[nearest]
@@ -121,7 +128,7 @@ def lane_poses(view: MapView, rows: list[int]) -> Floats:
 def nearest_vertex(view: MapView, row: int, point: Floats, *, stride: int = 1) -> tuple[float, float]:
     """Return distance and heading of the centre-line vertex nearest to a point, among every `stride`-th."""
     line = view.lanes.baselines.line(row)
-    distance_sq = ((line[::stride] - point) ** 2).sum(axis=1)
+    distance_sq = (line[::stride, 0] - point[0]) ** 2 + (line[::stride, 1] - point[1]) ** 2
     nearest = int(np.argmin(distance_sq))
     index = min(nearest * stride, len(line) - 2)
     step = line[index + 1] - line[index]

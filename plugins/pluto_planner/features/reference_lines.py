@@ -12,7 +12,7 @@ from pluto_core.samples import Sample
 from pluto_core.scene import Scene
 from pluto_planner.features.ego import Present
 from pluto_planner.features.map_geometry import MapGeometry
-from pluto_planner.features.paths import Path, Piece, lane_poses, nearest_vertex, project, turn_between
+from pluto_planner.features.paths import Path, Piece, arc_lengths, lane_poses, nearest_vertex, project, turn_between
 from pluto_planner.features.route import Route
 from pluto_planner.schema import LINE_POINTS, PROJECTED_SECONDS
 
@@ -108,7 +108,7 @@ def _ways(ground: MapGeometry, route: Route, start: int, now: Present, rules: Li
     """Return every way along the route's lanes from `start`, each until it is long enough or ends."""
     baselines = ground.view.lanes.baselines
     line = baselines.line(start)
-    arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    arc = arc_lengths(line)
     driven = float(project(line, arc, now.position[None])[0][0])
     found: list[list[int]] = []
     open_ways = [([start], float(baselines.lengths_m[start]) - driven)]
@@ -136,6 +136,8 @@ def _different(lines: list[Floats], rules: LineRules) -> list[Floats]:
     The reference compares vertex by vertex, so that the same line with other vertices survives, and lets a removed line
     remove others (X-15).
     """
+    if len(lines) < 2:  # noqa: PLR2004 -- nothing to compare with
+        return lines
     compared = lines if rules.parity else [_at_equal_steps(line) for line in lines]
     removed = np.zeros(len(lines), np.bool_)
     for first, line in enumerate(compared):
@@ -166,6 +168,6 @@ def _future_projection(lines: list[Floats], scene: Scene) -> Floats:
     if len(known) == 0:
         return projection
     for index, line in enumerate(lines):
-        arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line[:, :2], axis=0).T))])
-        projection[index, known, 0], projection[index, known, 1] = project(line[:, :2], arc, scene.ego.position[steps[known]])
+        places = project(line[:, :2], arc_lengths(line), scene.ego.position[steps[known]])
+        projection[index, known] = np.stack(places, axis=-1)
     return projection
