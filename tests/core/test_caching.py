@@ -106,7 +106,7 @@ def empty_agents():
 
 
 def test_too_many_failures(folder):
-    """More failures than allowed end the run with exit code 3; what was computed is kept, and another run does not get past it."""
+    """More failures than allowed end the run with exit code 3; what was computed is kept; another run fails too."""
     wanted = world.listing(1, 20, special=("lost-1", "lost-2", "lost-3"))
     for _ in range(2):
         with pytest.raises(TooManyFailuresError, match="max_failures allows 1") as caught:
