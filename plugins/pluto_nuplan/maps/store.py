@@ -24,7 +24,7 @@ from pluto_nuplan.maps.tables import Problems, read_tables
 
 _LOG = logging.getLogger(__name__)
 
-BUILD = 1
+BUILD = 2
 """Grows with every change of what is built from the same source."""
 EDGE_POINTS = 21
 """Points a line of the resampled edges that are stored with a map, as PLUTO's features want them."""

@@ -11,7 +11,7 @@ import shapely
 from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import Polygons, Polylines
 from pluto_nuplan.maps.geopackage import GeoPackage, Layer, as_ids
-from pluto_nuplan.projection import to_utm
+from pluto_nuplan.maps.utm import to_utm
 
 Ints = npt.NDArray[np.int64]
 Shapes = TypeVar("Shapes", Polylines, Polygons)
@@ -156,7 +156,7 @@ def _usable(name: str, geometries: npt.NDArray[np.object_], types: tuple[int, ..
 def _metres(coordinates: npt.NDArray[np.float64], layer: Layer, zone: int) -> npt.NDArray[np.float64]:
     if not layer.geographic or len(coordinates) == 0:
         return coordinates
-    return np.stack(to_utm(coordinates[:, 0], coordinates[:, 1], zone), axis=-1)
+    return to_utm(coordinates[:, 0], coordinates[:, 1], zone)
 
 
 def _offsets(counts: npt.NDArray[np.integer]) -> Ints:
