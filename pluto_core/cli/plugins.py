@@ -76,7 +76,7 @@ def find(catalogue: "Catalogue", name: str) -> list[tuple[Kind, "Component"]]:
     found = found or [(kind, component) for kind, component, plugin in entries if plugin.name == bare]
     if not found:
         names = [component.name for _, component, _ in entries] + [plugin.name for plugin in catalogue.plugins]
-        aside = "".join(f"; {plugin}" for plugin in catalogue.broken.values())
+        aside = "".join(f" ({plugin})" for plugin in catalogue.broken.values())
         raise PlutoError(f"there is no component or plugin {name!r}{suggestion(bare, names)}{aside}")
     return found
 

@@ -144,7 +144,7 @@ class Catalogue:
         hint = suggestion(use, known) or (f"; there are {', '.join(sorted(known))}" if known else "; no plugin offers any")
         elsewhere = [other.header for other in KINDS if other is not kind and use in self._components[other.name]]
         moved = f"; {use!r} belongs under {' or '.join(elsewhere)}" if elsewhere else ""
-        aside = "".join(f"; {plugin}" for plugin in self.broken.values())
+        aside = "".join(f" ({plugin})" for plugin in self.broken.values())
         return f"no {kind.section} is called {use!r}{moved or hint}{aside}"
 
 

@@ -20,7 +20,8 @@ class Colour(enum.Enum):
 
 def _even(_owner, _attribute, value):
     if value % 2:
-        raise ValueError("must be even")
+        message = "must be even"
+        raise ValueError(message)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,9 +41,9 @@ class SourceConfig:
     share: float = setting(0.5, "A share.", above=0, maximum=1)
     even: int = setting(2, "An even number.", validator=_even)
     mode: Literal["fast", "exact"] = setting("fast", "How.")
-    colour: Colour = setting(Colour.RED, "Which.")
-    folder: Path | None = setting(None, "Another folder.")
-    inner: Inner = setting(Inner(), "A table.")
+    colour: Colour = setting(Colour.RED, "Which.")  # noqa: RUF009
+    folder: Path | None = setting(None, "Another folder.")  # noqa: RUF009
+    inner: Inner = setting(Inner(), "A table.")  # noqa: RUF009
     parts: tuple[Inner, ...] = setting((), "An array of tables.")
     weights: dict[str, float] = attrs.field(factory=dict, metadata={"help": "By name.", "minimum": 0})
     pair: tuple[int, str] = setting((1, "a"), "Two things.")
@@ -106,7 +107,8 @@ def truth(_config):
 def model_needs(config):
     """Return what the model reads."""
     if config.rows > 1000:
-        raise PlutoError("the model reads at most 1000 rows")
+        message = "the model reads at most 1000 rows"
+        raise PlutoError(message)
     return Requirement(
         keys=config.needs,
         features=({"use": "toy", "steps": config.rows},),
