@@ -9,13 +9,26 @@ from pluto_core.component import setting
 
 
 @attrs.frozen(kw_only=True)
+class SyntheticConfig:
+    """A synthetic town in nuPlan's own format, written once into the user's cache folder."""
+
+    logs: int = setting(12, "Number of logs; about two thirds have names of the official train split.", minimum=3)
+    seconds: float = setting(40.0, "Length of a log, seconds; the first and last ten give no scenario.", minimum=25)
+    seed: int = setting(0, "Same seed, same town and traffic.", minimum=0)
+    grid: tuple[int, int] = setting((3, 3), "Crossroads of the town, columns and rows.")
+    density: float = setting(1.0, "Traffic, people and things, as a multiple of the usual.", above=0, maximum=4)
+
+
+@attrs.frozen(kw_only=True)
 class NuPlanConfig:
     """nuPlan v1.1 logs (SQLite) and maps (GeoPackage). Sensors and cameras are not read."""
 
-    data_root: str | tuple[str, ...] = setting(
-        help="Folder with .db files, or one that holds nuPlan's folders (nuplan-v1.1/splits/*, nuplan-v1.1/trainval, ...), or "
-        "one file, or a list of such."
+    data_root: str | tuple[str, ...] | None = setting(
+        None,
+        "Folder with .db files, or one that holds nuPlan's folders (nuplan-v1.1/splits/*, nuplan-v1.1/trainval, ...), or "
+        "one file, or a list of such. Needed unless there is a table `synthetic`.",
     )
+    synthetic: SyntheticConfig | None = setting(None, "The dataset to make and read where `data_root` is not set.")
     split: str | tuple[str, ...] | None = setting(
         None, "Take only folders of this name (or of these); patterns such as `train*`. Where unset, all below `data_root`."
     )

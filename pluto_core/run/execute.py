@@ -56,7 +56,9 @@ class _Execution:
         if fresh and "cache" in steps and not self._wipe_allowed(yes=yes):
             return ExitCode.FAILED
         workspace = Workspace(self.experiment, self.display.note)
-        run = folders.claim(self.experiment.output_dir, self.experiment.resolved, fresh=fresh, again=bool(only))
+        run = folders.claim(
+            self.experiment.output_dir, self.experiment.resolved, self.experiment.settings, fresh=fresh, again=bool(only)
+        )
         self.files["run"] = run.path / folders.RESOLVED
         if run.continued:
             done = ", ".join(step for step in steps if step in run.steps) or "no step"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,9 @@ def write_json(path: Path, value: Any) -> None:
     part.replace(path)
 
 
-def digest_of(settings: str) -> str:
-    """Return the hash by which runs of the same settings are known; comments and blank lines do not count."""
-    lines = [line.split("  # ")[0].rstrip() for line in settings.splitlines()]
-    told = "\n".join(line for line in lines if line and not line.startswith("#"))
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """Return the hash by which runs of the same settings are known."""
+    told = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
@@ -75,26 +75,25 @@ def existing(output_dir: Path) -> list[Run]:
     return runs
 
 
-def claim(output_dir: Path, resolved: str, *, fresh: bool, again: bool) -> Run:
+def claim(output_dir: Path, resolved: str, settings: Mapping[str, Any], *, fresh: bool, again: bool) -> Run:
     """Return the folder to work in: the unfinished run of the same settings, else a new one.
 
     Args:
         output_dir: Folder that holds the numbered ones; made if need be.
         resolved: The experiment's resolved text, stored with a new run.
+        settings: The same as plain values; they decide which runs continue each other.
         fresh: Start a new run in any case.
         again: Take the last finished run too, to do some of its steps once more.
 
     Raises:
         PlutoError: The folder cannot be written.
     """
-    digest = digest_of(resolved)
-    runs = existing(output_dir)
-    same = [run for run in runs if run.digest == digest and (again or run.status != "finished")]
-    if same and not fresh and same[-1] is [run for run in runs if run.digest == digest][-1]:
-        run = same[-1]
-        run.continued = True
-        run.close("running")
-        return run
+    digest = digest_of(settings)
+    same = [run for run in existing(output_dir) if run.digest == digest]
+    if same and not fresh and (again or same[-1].status != "finished"):
+        same[-1].continued = True
+        same[-1].close("running")
+        return same[-1]
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         path = _next_folder(output_dir)

@@ -15,14 +15,16 @@ from pluto_core.errors import PlutoError
 from pluto_core.experiment import Experiment
 from pluto_core.listing import Listing
 from pluto_core.pipeline.caching import CacheReport, cache_scenarios
-from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint_of
+from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.pipeline.folder import CacheFolder
+from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.pipeline.progress import Progress
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.places import cache_home
 from pluto_core.protocols import BatchSource, ScenarioSource, SceneBuilder, ShardStore
 from pluto_core.run.recipes import Builders, Recipe, recipe, tags
+from pluto_core.run.stored import StoredScenarios
 from pluto_core.scene import ScenarioId
 
 PARTS = ("train", "val", "test")
@@ -103,31 +105,40 @@ class Workspace:
     @cached_property
     def folder(self) -> CacheFolder:
         """Return the cache folder, opened and known to fit this experiment."""
-        folder = CacheFolder(self.cache_path, self.store)
-        folder.open_or_create(self.fingerprint)
+        settings = self.experiment.cache
+        scratch = Path(settings.scratch).expanduser() if settings.scratch else None
+        folder = CacheFolder(self.cache_path, self.store, name=self._cache_name, scratch=scratch)
+        folder.open_or_create(self.fingerprint, note=self.note)
         return folder
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Return what decides whether stored values are still right."""
         configs = {tag: one.config for tag, one in self.builders.recipes}
-        return fingerprint_of(self.source.identity() if self.source else None, self.made_builders, configs)
+        identity = self.source.identity() if self.source else None
+        return fingerprint(identity, [(tag, builder, configs[tag]) for tag, builder in self.made_builders])
+
+    @property
+    def _cache_name(self) -> str:
+        selected = self.experiment.selected("cache")
+        return selected[0].use if selected else ""
 
     @cached_property
     def listing(self) -> Listing:
         """Return the scenarios of the experiment's filter, from the cache where it holds that listing."""
-        identity = self.source.identity() if self.source else None
-        digest = filter_digest(self.experiment.filter, identity, self.experiment.seed)
+        wanted, seed = self.experiment.filter, self.experiment.seed
+        digest = filter_digest(wanted, self.source.identity() if self.source else None, seed)
         stored = self.folder.load_listing(digest)
         if stored is not None:
-            self.funnel = stored.funnel
-            return stored.listing
-        if self.source is None:
-            return self.folder.reader(self.builders.tags).listing
-        selected: Selected = select(self.source, self.experiment.filter, self.experiment.seed)
+            self.funnel = [(str(stage), int(count)) for stage, count in stored[1].get("stages", ())]
+            return stored[0]
+        source = self.source or StoredScenarios(self.folder.reader(self.builders.tags))
+        selected = select(source, wanted, seed)
         self.funnel = selected.funnel
         self._explain(selected)
-        self.folder.save_listing(digest, selected.listing, selected.funnel)
+        # Under two names: with the dataset's identity for runs that have it, without for those that train from the cache alone.
+        for name in {digest, filter_digest(wanted, None, seed)} if self.source else set[str]():
+            self.folder.save_listing(name, selected.listing, {"stages": [list(stage) for stage in selected.funnel]})
         return selected.listing
 
     def _explain(self, selected: Selected) -> None:
@@ -147,12 +158,14 @@ class Workspace:
             make_source=self.source_recipe,
             make_builders=self.builders,
             listing=self.listing,
+            tags=self.builders.tags,
             folder=self.folder,
             worker=self.experiment.make("worker", self.context()),
             max_failures=self.experiment.max_failures,
             retry=self.experiment.cache.retry_failures,
             profile=self.experiment.cache.profile,
             progress=progress,
+            note=self.note,
         )
 
     def incomplete(self) -> bool:
@@ -172,12 +185,9 @@ class Workspace:
     @cached_property
     def stored(self) -> Listing:
         """Return the scenarios of the listing that the cache holds, in the order of their keys."""
-        reader = self.folder.reader(self.builders.tags)
-        held = set(reader.keys)
-        rows = [row for row, one in enumerate(self.listing.ids()) if one.key in held]
-        kept = self.listing.take(np.asarray(rows, np.int64))
-        order = np.argsort(np.asarray([one.key for one in kept.ids()]), kind="stable")
-        return kept.take(order)
+        keys, held = keys_of(self.listing), self.folder.reader(self.builders.tags).keys.array
+        order = np.argsort(keys, kind="stable")
+        return self.listing.take(order[np.isin(keys[order], held)])
 
     @cached_property
     def split(self) -> Mapping[str, npt.NDArray[np.int64]]:
