@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -153,22 +154,18 @@ def _parts(value: memoryview, key: bytes, *, verify: bool) -> tuple[memoryview, 
     return header, start
 
 
-def _array(value: memoryview, start: int, entry: list[object]) -> Array:
+def _array(value: memoryview, start: int, entry: list[Any]) -> Array:
+    """Return one array; whatever is wrong with its entry is a ValueError or TypeError, from here or from numpy."""
     name, shape, number, offset, size = entry
-    if not (type(name) is str and type(shape) is list and type(offset) is int and type(size) is int):
-        message = "an entry of the header has the wrong types"
-        raise TypeError(message)
-    if name not in _DTYPES or type(number) is not int:
-        raise ValueError(f"dtype {name!r} or codec {number!r} is unknown")
-    if not all(type(length) is int and length >= 0 for length in shape):
-        raise ValueError(f"{shape!r} is no shape")
-    dtype, codec = _DTYPES[name], Codec(number)
+    if name not in _DTYPES or min(shape, default=0) < 0:
+        raise ValueError(f"there is no array of dtype {name!r} and shape {shape!r}")
+    dtype = _DTYPES[name]
     first = start + offset
-    if not (offset >= 0 and size >= 0 and first + size <= len(value)):
+    if offset < 0 or size < 0 or first + size > len(value):
         raise ValueError(f"an array lies outside of the value: {size} bytes at {offset}")
     wanted = math.prod(shape) * dtype.itemsize
-    if codec is Codec.RAW:
+    if number == Codec.RAW:
         if size != wanted:
             raise ValueError(f"{size} bytes for an array of {wanted}")
-        return np.ndarray(tuple(shape), dtype, buffer=value, offset=first)
-    return np.ndarray(tuple(shape), dtype, buffer=unpack(codec, value[first : first + size], wanted))
+        return np.ndarray(shape, dtype, value, first)
+    return np.ndarray(shape, dtype, unpack(Codec(number), value[first : first + size], wanted))

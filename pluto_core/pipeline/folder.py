@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -109,9 +110,9 @@ class CacheFolder:
                 f"the code of builder {', '.join(changed)} changed since {self.path} was made, its version did not; "
                 "`pluto cache verify --recompute 20` compares"
             )
-        joined = found.fingerprint.joined(asked)
-        if joined != found.fingerprint:
-            Manifest(store=found.store, suffix=found.suffix, fingerprint=joined).write(self.path)
+        if found.fingerprint.joined(asked) != found.fingerprint:
+            with self.gate():  # parts of an array job may add their builders at the same time
+                attrs.evolve(found, fingerprint=self.manifest.fingerprint.joined(asked)).write(self.path)
 
     def clear(self) -> bool:
         """Remove everything that a cache consists of, and nothing else; return whether there was one.
