@@ -51,7 +51,7 @@ def every(table):
 
 
 @given(st.lists(polygons(), min_size=1, max_size=4), BOXES)
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 def test_polygons_touch_a_box_exactly_where_geos_says_so(shapes, box):
     """Overlap, touching corners and edges, boxes in holes and boxes in polygons are told apart as by GEOS."""
     table = as_polygons(shapes)
@@ -60,7 +60,7 @@ def test_polygons_touch_a_box_exactly_where_geos_says_so(shapes, box):
 
 
 @given(st.lists(polygons(), min_size=1, max_size=4))
-@settings(max_examples=100)
+@settings(max_examples=50, deadline=None)
 def test_points_on_the_boundary_are_outside(shapes):
     """Of all points of a half grid exactly those are contained that GEOS finds strictly inside."""
     table = as_polygons(shapes)
@@ -71,7 +71,7 @@ def test_points_on_the_boundary_are_outside(shapes):
 
 
 @given(st.lists(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=2, max_size=70), min_size=1, max_size=4), BOXES)
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 def test_lines_touch_a_box_exactly_where_geos_says_so(lines, box):
     """Lines of any length, also with repeated vertices, are told apart as by GEOS."""
     table = Polylines.from_lines([np.array(line, np.float64) for line in lines])
@@ -81,7 +81,7 @@ def test_lines_touch_a_box_exactly_where_geos_says_so(lines, box):
 
 
 @given(st.lists(polygons(), min_size=1, max_size=4), COORDINATE, COORDINATE)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_nearest_polygon_is_as_near_as_any(shapes, x, y):
     """The distance is the least that GEOS finds, and the polygon named is the first that has it."""
     table = as_polygons(shapes)
@@ -118,6 +118,7 @@ def test_many_scattered_points_give_the_same_pairs_in_the_same_order(monkeypatch
 
 
 @given(st.tuples(*[st.floats(-1, 1)] * 4), st.floats(0, 1), st.integers(-2, 2))
+@settings(deadline=None)
 def test_turns_have_the_sign_of_exact_arithmetic(ends, share, nudge):
     """Points next to a segment, some ulps beside it, are put on the right side of it."""
     start, end = ORIGIN + ends[:2], ORIGIN + ends[2:]
@@ -211,6 +212,7 @@ def test_headings_and_bounds_of_short_and_empty_lines():
 
 
 @given(st.lists(st.integers(0, 100), max_size=6))
+@settings(deadline=None)
 def test_chunks_cover_every_edge_once(sizes):
     """The chunks of a line run from its first vertex to its last without a gap, none longer than 32 edges."""
     table = Polylines.from_lines([np.random.default_rng(size).uniform(-1, 1, (size, 2)) for size in sizes])
@@ -230,6 +232,7 @@ def test_rotation_brings_a_heading_to_the_x_axis():
 
 
 @given(st.floats(-1e3, 1e3))
+@settings(deadline=None)
 def test_wrapped_angles_lie_in_half_open_range(angle):
     """A wrapped angle is in [-pi, pi) and points the same way."""
     wrapped = float(geometry.wrap(np.array(angle)))

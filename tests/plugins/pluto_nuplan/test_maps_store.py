@@ -241,7 +241,7 @@ ARRAYS = st.dictionaries(
 
 
 @given(ARRAYS, st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_arrays_come_back_as_they_were(tmp_path_factory, arrays, transposed):
     """Any names, shapes and layouts survive; each array begins at a multiple of 64 bytes."""
     path = tmp_path_factory.mktemp("file") / "arrays.map"
@@ -258,7 +258,7 @@ def test_arrays_come_back_as_they_were(tmp_path_factory, arrays, transposed):
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_damage_gives_wrong_arrays(tmp_path_factory, data):
     """A file with any byte changed and any part cut off is refused, or nothing that was stored has changed."""
     path = tmp_path_factory.mktemp("file") / "arrays.map"
