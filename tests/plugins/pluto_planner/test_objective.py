@@ -146,14 +146,11 @@ def with_roles(batch):
     return batch | {"role": torch.tensor([0, 0, 1, 1, 2, 2], dtype=torch.int8), "role_valid": torch.ones(6, dtype=torch.bool)}
 
 
-@pytest.mark.parametrize("contrast", [False, True])
-@pytest.mark.parametrize("roles", [False, True])
+@pytest.mark.parametrize(("roles", "contrast"), [(True, False), (True, True), (False, True)])
 def test_negatives_do_not_imitate(outputs, batch, roles, contrast):
-    """Garbage in negatives changes no imitation term, but for parity without contrast and rows without roles (T-1)."""
+    """Garbage in negatives changes no imitation term, but with parity and without contrast (T-1)."""
     if roles:
         batch = with_roles(batch)
-    elif not contrast:
-        pytest.skip("without roles and contrast there are no negatives to be known")
     garbage = {name: x.detach().clone() for name, x in outputs.items()}
     for x in garbage.values():
         x[4:] = 1e3
