@@ -68,13 +68,14 @@ def pluto(tmp_path: Path) -> PlutoCommand:
     """Return a function that runs `pluto ARGUMENTS` in a process of its own: `pluto("check", file, cwd=..., env=...)`."""
 
     def run(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Outcome:
-        path = os.pathsep.join(str(folder) for folder in (REPOSITORY, REPOSITORY / "plugins"))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLUTO_")}
-        inherited["PYTHONPATH"] = os.pathsep.join(part for part in (path, inherited.get("PYTHONPATH", "")) if part)
+        variables = {**inherited, "PYTHONUTF8": "1", "COLUMNS": "120", **(env or {})}
+        folders = (str(REPOSITORY), str(REPOSITORY / "plugins"), variables.get("PYTHONPATH", ""))
+        variables["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
         done = subprocess.run(
             [sys.executable, "-m", "pluto_core.cli.main", *map(str, arguments)],
             cwd=cwd or tmp_path,
-            env={**inherited, "PYTHONUTF8": "1", "COLUMNS": "120", **(env or {})},
+            env=variables,
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -1,0 +1,70 @@
+"""Kinds, hooks, protocols, suites and documentation stay in step; the import contracts hold."""
+
+import importlib
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pluto_core import hookspecs
+from pluto_core.experiment import read
+from pluto_core.kinds import BY_NAME, BY_SECTION, KINDS
+
+HOOKS = {name: found for name, found in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("pluto_")}
+MOMENTS = {"pluto_check_experiment", "pluto_before_step", "pluto_after_step", "pluto_step_failed"}
+
+
+def test_one_hook_a_kind():
+    """Every kind has its hook, and every hook is a kind's, the presets', or a moment."""
+    assert set(HOOKS) == {kind.hook for kind in KINDS} | {"pluto_register_presets"} | MOMENTS
+    assert len(BY_NAME) == len(BY_SECTION) == len(KINDS)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hooks_are_documented(name):
+    """Every hook says what it does, gives an example, is typed, and explains its arguments."""
+    hook = HOOKS[name]
+    text = inspect.getdoc(hook) or ""
+    assert "Example:" in text
+    signature = inspect.signature(hook)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for argument in signature.parameters.values():
+        assert argument.annotation is not inspect.Parameter.empty
+        assert f"{argument.name}:" in text
+
+
+def test_hooks_stand_in_the_order_of_kinds():
+    """The hooks that register stand in the order of the kinds, so that both read alike."""
+    lines = {name: inspect.getsourcelines(hook)[1] for name, hook in HOOKS.items()}
+    order = sorted((name for name in lines if name.startswith("pluto_register_")), key=lines.__getitem__)
+    assert order == [*[kind.hook for kind in KINDS], "pluto_register_presets"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_protocols_exist(kind):
+    """Every kind names a protocol that exists and is documented."""
+    module, _, name = kind.protocol.partition(":")
+    protocol = getattr(importlib.import_module(module), name)
+    assert inspect.getdoc(protocol)
+
+
+def test_experiments_pass(repository):
+    """Every shipped experiment passes `check`."""
+    found = sorted((repository / "experiments").glob("*.toml"))
+    assert found
+    for path in found:
+        assert read(path, environment={}).name
+
+
+def test_import_contracts(repository):
+    """The contracts on who may import whom hold."""
+    if importlib.util.find_spec("importlinter") is None:
+        pytest.skip("import-linter is not installed")
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [command, "--config", ".importlinter", "--no-cache"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
