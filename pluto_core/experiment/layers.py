@@ -114,7 +114,7 @@ def preset_text(catalogue: Catalogue, name: str) -> str:
     if name not in catalogue.presets:
         known = ", ".join(catalogue.presets) or "none"
         hint = suggestion(name, catalogue.presets) or f"; there are {known}"
-        aside = "".join(f"; {plugin}" for plugin in catalogue.broken.values())
+        aside = "".join(f" ({plugin})" for plugin in catalogue.broken.values())
         raise PlutoError(f"no preset is called {name!r}{hint}{aside}")
     return catalogue.presets[name].read()
 
