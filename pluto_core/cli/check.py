@@ -6,7 +6,7 @@ import click
 
 from pluto_core.cli.options import plugin_options, read_experiment
 from pluto_core.errors import ExitCode, PlutoError
-from pluto_core.experiment.nodes import walk
+from pluto_core.experiment.nodes import settings as settings_of
 
 
 @click.command()
@@ -25,7 +25,7 @@ def _check(file: Path, settings: tuple[str, ...], modules: tuple[str, ...], with
     except PlutoError as error:
         click.echo(str(error), err=True)
         return int(error.exit_code)
-    count = sum(1 for _ in walk(experiment.tree))
+    count = sum(1 for _ in settings_of(experiment.tree))
     notes = [*experiment.notes, *experiment.unset]
     click.echo(f"{file}: ok ({count} settings{f', {len(notes)} notes' if notes else ''})")
     for note in notes:

@@ -7,7 +7,8 @@ import click
 
 from pluto_core.cli.options import experiment_options, read_experiment
 from pluto_core.errors import ExitCode
-from pluto_core.experiment.nodes import Node, dotted, walk
+from pluto_core.experiment.nodes import Node, dotted
+from pluto_core.experiment.nodes import settings as settings_of
 from pluto_core.experiment.tomltext import write_value
 
 
@@ -35,7 +36,7 @@ def show(
         else:
             click.echo(_as_text(differences, str(file), str(other)))
     elif as_json:
-        origins = {dotted(path): str(node.origin) for path, node in walk(experiment.tree)}
+        origins = {dotted(path): str(node.origin) for path, node in settings_of(experiment.tree)}
         click.echo(json.dumps({"settings": experiment.settings, "origins": origins}, indent=2))
     else:
         click.echo(experiment.resolved, nl=False)
@@ -56,18 +57,8 @@ def difference(left: Node, right: Node) -> dict[str, dict[str, Side | None]]:
     }
 
 
-def _by_key(tree: Node, prefix: str = "") -> dict[str, Side]:
-    found: dict[str, Side] = {}
-    for key, child in tree.value.items():
-        name = f"{prefix}{key}"
-        if child.is_table:
-            found.update(_by_key(child, f"{name}."))
-        elif isinstance(child.value, list) and child.value and all(item.is_table for item in child.value):
-            for position, item in enumerate(child.value):
-                found.update(_by_key(item, f"{name}.{position}."))
-        else:
-            found[name] = {"value": child.plain(), "origin": str(child.origin)}
-    return found
+def _by_key(tree: Node) -> dict[str, Side]:
+    return {dotted(path): {"value": node.plain(), "origin": str(node.origin)} for path, node in settings_of(tree)}
 
 
 def _as_text(differences: dict[str, dict[str, Side | None]], left: str, right: str) -> str:

@@ -148,13 +148,13 @@ class Variables:
         return _VARIABLE.sub(replaced, text)
 
 
-def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
-    """Yield every value that is neither a table nor an array, with its path."""
+def settings(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+    """Yield every setting with its path: what is neither a table nor an array of tables."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
-            yield from walk(child, (*path, key))
-    elif isinstance(node.value, list):
+            yield from settings(child, (*path, key))
+    elif isinstance(node.value, list) and node.value and all(child.is_table for child in node.value):
         for position, child in enumerate(node.value):
-            yield from walk(child, (*path, position))
+            yield from settings(child, (*path, position))
     else:
         yield path, node

@@ -14,7 +14,8 @@ from pluto_core.experiment.tomltext import write_key, write_value
 from pluto_core.kinds import BY_SECTION
 
 _DEFAULT = Origin("default")
-_WIDE = 100
+_WIDE = 60
+"""Longer lines do not push the origins of the others to the right."""
 
 
 def plain(value: Any) -> Any:
@@ -61,7 +62,7 @@ def write(root: Node, heading: str) -> str:
     """Return a tree as TOML, every line with its origin."""
     lines = [(line, "") for line in heading.splitlines()]
     lines += list(_table(root, ()))
-    width = min(max((len(text) for text, note in lines if note), default=0), _WIDE)
+    width = max((len(text) for text, note in lines if note and len(text) <= _WIDE), default=0)
     return "\n".join(f"{text:<{width}}  # {note}" if note else text for text, note in lines) + "\n"
 
 
