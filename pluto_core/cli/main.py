@@ -17,6 +17,8 @@ COMMANDS = {
     "schema": LazyCommand("pluto_core.cli.schema:schema", "JSON Schema of experiment files, for editors."),
     "runs": LazyCommand("pluto_core.cli.runs:runs", "List the runs of a folder."),
     "scenarios": LazyCommand("pluto_core.cli.scenarios:scenarios", "List the scenarios that an experiment selects."),
+    "plan": LazyCommand("pluto_core.cli.plan:plan", "Measure a sample and say what the cache step will take."),
+    "cache": LazyCommand("pluto_core.cli.cache:cache", "Look at a cache, prove it, copy it, mend it, remove it."),
 }
 """Name of each command, where it is, and its line in `pluto --help`."""
 

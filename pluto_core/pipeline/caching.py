@@ -1,5 +1,6 @@
 """The cache step: compute the samples that are missing, with any worker, and lose none."""
 
+import bisect
 import contextlib
 import itertools
 from collections import Counter
@@ -90,7 +91,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
         raise PlutoError(message)
     with folder.hold(part):
         known = folder.tidy(note)
-        work = _Work(listing, folder.missing(listing, tags, retry=retry), tags)
+        work = Work(listing, folder.missing(listing, tags, retry=retry), tags)
         asked = np.unique(work.keys)
         complete = known.keys[known.complete(tags)]
         present = int(np.isin(asked, complete, assume_unique=True).sum())
@@ -124,7 +125,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
 def _run(
     worker: Worker,
     job: CacheJob,
-    work: "_Work",
+    work: "Work",
     meter: Meter,
     reasons: "Counter[str]",
     *,
@@ -171,7 +172,7 @@ def _check_failures(failed: int, limit: int | None, folder: CacheFolder) -> None
         raise TooManyFailuresError(message)
 
 
-class _Work(Sequence[Batch]):
+class Work(Sequence[Batch]):
     """The batches of a step, made when they are asked for: a million scenarios stay columns."""
 
     def __init__(self, listing: Listing, missing: Mapping[str, Rows], tags: Sequence[str]) -> None:
@@ -189,6 +190,10 @@ class _Work(Sequence[Batch]):
     def total(self) -> int:
         """Return the number of scenarios."""
         return len(self._rows)
+
+    def number_of(self, place: int) -> int:
+        """Return the number of the batch that holds the scenario at `place` (0 to `total` - 1) of the step's order."""
+        return bisect.bisect_right(self._starts, place) - 1
 
     def __len__(self) -> int:
         """Return the number of batches."""

@@ -44,6 +44,20 @@ class Owner:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def gone(self) -> bool:
+        """Return whether the process is known to have ended; of other machines nothing is known."""
+        if self.host != socket.gethostname():
+            return False
+        if self.boot != boot_id():
+            return True
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
     def __str__(self) -> str:
         """Return the owner as a person wants to read it."""
         return f"process {self.process} on {self.host}, since {self.since}"
@@ -103,6 +117,12 @@ class Lock:
     def __exit__(self, *_error: object) -> None:
         """Release the lock."""
         self.release()
+
+
+def owners(folder: Path) -> list[Owner]:
+    """Return who runs, as far as the lock files of `folder` tell and the processes still live; takes no lock."""
+    found = (Owner.read(path) for path in sorted(folder.glob("run-*")))
+    return [owner for owner in found if owner is not None and not owner.gone()]
 
 
 def _flock(descriptor: int, *, wait: bool) -> bool:

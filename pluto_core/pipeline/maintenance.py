@@ -1,4 +1,4 @@
-"""What `pluto cache` does with a cache that is there: tell about it, copy samples out of it, prove it, copy it, remove it."""
+"""What `pluto cache` does with a cache that is there: tell about it, copy samples out of it, prove it, remove it."""
 
 import contextlib
 import itertools
@@ -13,17 +13,24 @@ import numpy as np
 from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.pipeline import codec, listings
-from pluto_core.pipeline.durable import remove, write_file
-from pluto_core.pipeline.folder import CacheFolder
+from pluto_core.pipeline.durable import remove
+from pluto_core.pipeline.folder import LOCKS, CacheFolder
 from pluto_core.pipeline.index import Index, raw_key
-from pluto_core.pipeline.locks import Owner
+from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
-from pluto_core.pipeline.shards import RollingWriter
+from pluto_core.pipeline.shards import ASIDE
 from pluto_core.protocols import ScenarioSource, SceneBuilder, ShardReader
 from pluto_core.samples import Sample, check
-from pluto_core.scene import ScenarioId, Window
+from pluto_core.scene import ScenarioId, Scene, Window
 
 _AT_A_TIME = 32
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many are done."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 def store_name(path: Path) -> str:
@@ -41,10 +48,11 @@ def info(folder: CacheFolder) -> dict[str, Any]:
     index = folder.index()
     reader = folder.reader()
     failures = folder.failures()
-    locks = (folder.path / "locks").glob("run-*")
+    source = manifest.fingerprint.source or {}
     return {
         "path": str(folder.path),
         "store": manifest.store,
+        "source": source.get("reader"),
         "samples": len(reader.keys),
         "builders": {
             tag: {
@@ -58,17 +66,23 @@ def info(folder: CacheFolder) -> dict[str, Any]:
         "types": _counts(reader.listing.types.values, reader.listing.types.codes),
         "maps": _counts(reader.listing.maps.values, reader.listing.maps.codes),
         "logs": len(np.unique(reader.listing.logs.codes)),
-        "bytes": sum(_size(folder.shards.path(stamp.name)) for stamp in index.shards),
+        "bytes": size_of_shards(folder, index),
         "shards": len(index.shards),
         "unsealed_shards": len(list(folder.shards.unsealed.glob("*" + folder.store.suffix))) if folder.store.suffix else 0,
         "failures": dict(Counter(failure.reason.value for failure in failures.values())),
         "listings": sorted(path.stem for path in (folder.path / listings.FOLDER).glob("*.npz")),
-        "runs": [str(owner) for owner in map(Owner.read, sorted(locks)) if owner is not None],
+        "runs": [str(owner) for owner in owners(folder.path / LOCKS)],
         "unreadable": dict(index.unreadable),
+        "set_aside": sorted(path.name for path in (folder.path / ASIDE).iterdir()) if (folder.path / ASIDE).is_dir() else [],
     }
 
 
-def export(folder: CacheFolder, to: Path) -> int:
+def size_of_shards(folder: CacheFolder, index: Index) -> int:
+    """Return the bytes that the shards of an index take on the disk."""
+    return sum(_size(folder.shards.path(stamp.name)) for stamp in index.shards)
+
+
+def export(folder: CacheFolder, to: Path, *, progress: Progress = silent) -> int:
     """Write every complete sample as `<token>.npz`, as cached, and return how many there are.
 
     Where a token occurs twice, the file is `<token>@<start_us>.npz`; where that does too, `<token>@<start_us>@<log>.npz`.
@@ -77,9 +91,13 @@ def export(folder: CacheFolder, to: Path) -> int:
     reader = folder.reader()
     scenarios = [ScenarioId.from_key(key) for key in reader.keys]
     names = _file_names(scenarios)
+    done = 0
     for keys in _chunks(reader.keys):
         for key, sample in zip(keys, reader.get_many(keys), strict=True):
             np.savez(to / f"{names[key]}.npz", **_named(sample))
+            done += 1
+        progress(done, len(scenarios))
+    reader.close()
     return len(scenarios)
 
 
@@ -119,7 +137,7 @@ def verify(
     folder: CacheFolder,
     *,
     recompute: Recompute | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> VerifyReport:
     """Read every value, compare its checksums and its spec, and repair the index.
 
@@ -152,46 +170,6 @@ def verify(
         recomputed=min(recompute.count, len(folder.reader().keys)) if recompute else 0,
         different=different,
     )
-
-
-def copy(source: CacheFolder, target: CacheFolder) -> int:
-    """Copy a cache into another one, which may be stored otherwise, and return the number of values copied.
-
-    Values that the target has are kept. Copying into an empty one also compacts: one value for each sample remains.
-    """
-    manifest = source.manifest
-    target.open_or_create(manifest.fingerprint)
-    copied = 0
-    with target.hold():
-        there = target.tidy()
-        writer = RollingWriter(target.shards)
-        try:
-            for key, value in _lacking(source, there):
-                writer.put(key, value)
-                writer.end_sample()
-                copied += 1
-        finally:
-            writer.seal()
-        (target.path / listings.FOLDER).mkdir(exist_ok=True)
-        for path in (source.path / listings.FOLDER).glob("*.npz"):
-            write_file(target.path / listings.FOLDER / path.name, path.read_bytes())
-        target.tidy()
-    return copied
-
-
-def _lacking(source: CacheFolder, there: Index) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values that a cache holds and another index does not."""
-    index = source.index()
-    for number, stamp in enumerate(index.shards):
-        reader = source.shards.open(stamp.name)
-        try:
-            for tag, places in zip(index.tags, index.places, strict=True):
-                mine = index.keys[places == number]
-                for key in mine[there.places_of(tag, mine) < 0].tolist():
-                    full = raw_key(tag, key)
-                    yield full, reader.get(full)
-        finally:
-            reader.close()
 
 
 def delete(folder: CacheFolder) -> None:
@@ -235,15 +213,27 @@ def _recomputed(folder: CacheFolder, recompute: Recompute) -> list[str]:
     different = []
     for row in rows.tolist():
         key = reader.keys[row]
-        scene = recompute.source.load(ScenarioId.from_key(key), window)
         stored = reader.get_many([key])[0]
+        try:
+            scene = recompute.source.load(ScenarioId.from_key(key), window)
+        except SampleError as error:
+            different.append(f"{key} cannot be loaded any more ({error})")
+            continue
         for tag, builder in recompute.builders:
-            built = builder.build(scene.narrow(builder.window))
-            for name, array in codec.decode(codec.encode(built, builder.spec, "raw")).items():
-                if name not in stored or not np.array_equal(stored[name], array):
-                    different.append(f"{tag} {key} {name}")
-                    break
+            name = _first_difference(builder, scene, stored)
+            if name:
+                different.append(f"{tag} {key} {name}")
     return different
+
+
+def _first_difference(builder: SceneBuilder, scene: Scene, stored: Sample) -> str:
+    """Return the first array that comes out otherwise than stored, or why none comes out; empty: all are equal."""
+    try:
+        built = builder.build(scene.narrow(builder.window))
+        again = codec.decode(codec.encode(built, builder.spec, "raw"))
+    except SampleError as error:
+        return f"gives no sample any more ({error})"
+    return next((name for name, array in again.items() if name not in stored or not np.array_equal(stored[name], array)), "")
 
 
 def _named(sample: Sample) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pluto_core.pipeline import codec
 from pluto_core.pipeline.failures import Failure, FailureLog
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.index import shard_key
-from pluto_core.pipeline.shards import RollingWriter
+from pluto_core.pipeline.shards import SEAL_SAMPLES, RollingWriter
 from pluto_core.protocols import ScenarioSource, SceneBuilder
 from pluto_core.samples import check
 from pluto_core.scene import ScenarioId, Scene, Window
@@ -47,7 +47,7 @@ class CacheJob:
     make_source: MakeSource
     make_builders: MakeBuilders
     profile: str = "default"
-    seal_samples: int = 5000
+    seal_samples: int = SEAL_SAMPLES
     seal_seconds: float = 300.0
 
     def open(self, slot: int) -> "CacheSession":

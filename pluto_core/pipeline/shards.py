@@ -17,6 +17,9 @@ from pluto_core.protocols import ShardReader, ShardStore, ShardWriter
 
 SEALED, UNSEALED, ASIDE = "shards", "unsealed", "damaged"
 
+SEAL_SAMPLES = 5000
+"""Samples after which a shard is sealed."""
+
 _OWNER = ".owner"
 
 _in_process: dict[Path, list[str]] = {}
@@ -209,7 +212,7 @@ class Unsealed:
 class RollingWriter:
     """Writes the samples of one session into shards, and seals each after so many samples or so much time."""
 
-    def __init__(self, shards: Shards, *, samples: int = 5000, seconds: float = 300.0) -> None:
+    def __init__(self, shards: Shards, *, samples: int = SEAL_SAMPLES, seconds: float = 300.0) -> None:
         self._shards = shards
         self._samples = samples
         self._seconds = seconds

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cache_world as world
 
 from pluto_core.errors import PlutoError
-from pluto_core.pipeline import codec, maintenance
+from pluto_core.pipeline import codec, copying, maintenance
 from pluto_core.scene import ScenarioId
 
 
@@ -143,8 +143,8 @@ def test_copies(folder, tmp_path):
     """A cache is copied into any store, value by value; a second copy adds nothing."""
     for name in ("files", "lmdb", "memory"):
         target = world.folder_at(tmp_path / f"copy-{name}", name)
-        assert maintenance.copy(folder, target) == 38
-        assert maintenance.copy(folder, target) == 0
+        assert copying.copy(folder, target) == 38
+        assert copying.copy(folder, target) == 0
         assert world.content(target) == world.content(folder)
         assert target.load_listing("abc")[0].digest() == folder.load_listing("abc")[0].digest()
 

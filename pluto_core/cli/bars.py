@@ -1,0 +1,35 @@
+"""Progress bars of commands that read or write much; silent where nobody looks."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+Show = Callable[[int, int], None]
+
+
+@contextlib.contextmanager
+def bar(label: str, *, wanted: bool = True) -> Iterator[Show]:
+    """Give a function that takes how many of how many are done and shows them with rate and time left, on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield lambda _done, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(label, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bars.tasks[0].speed
+            bars.update(task, completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
+
+        yield show

@@ -1,0 +1,274 @@
+"""`pluto cache`: look at a cache, prove it, copy it, mend it, remove it."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pluto_core.cli.bars import bar
+from pluto_core.cli.options import experiment_options, load_catalogue, plugin_options, read_experiment
+from pluto_core.errors import ExitCode, PlutoError
+
+if TYPE_CHECKING:
+    from pluto_core.pipeline.folder import CacheFolder
+    from pluto_core.pipeline.maintenance import Recompute
+    from pluto_core.plugins import Catalogue
+
+Decorated = Callable[..., Any]
+Names = tuple[str, ...]
+
+
+def cache_options(command: Decorated) -> Decorated:
+    """Add the argument CACHE, `-p`, `--without` and `--json`."""
+    command = plugin_options(command)
+    command = json_option(command)
+    return click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))(command)
+
+
+def json_option(command: Decorated) -> Decorated:
+    """Add `--json`."""
+    return click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")(command)
+
+
+@click.group()
+def cache() -> None:
+    """Look after the samples that `pluto run` keeps in a cache folder."""
+
+
+@cache.command()
+@cache_options
+def info(path: Path, modules: Names, without: Names, as_json: bool) -> int:
+    """Show what CACHE holds: samples by type and builder, bytes, shards, failures by reason, who uses it."""
+    from pluto_core.cli import cache_text
+    from pluto_core.pipeline import maintenance
+
+    told = maintenance.info(_opened(path, load_catalogue(modules, without)))
+    return _say(told, cache_text.info, as_json=as_json)
+
+
+@cache.command()
+@cache_options
+@click.option("--recompute", type=click.IntRange(min=1), metavar="N", help="Compute N samples again and compare.")
+@click.option("--experiment", type=click.Path(path_type=Path), metavar="FILE", help="What to compute them with.")
+@click.option("settings", "--set", multiple=True, metavar="KEY=VALUE", help="Override a setting of FILE.")
+def verify(
+    path: Path,
+    modules: Names,
+    without: Names,
+    as_json: bool,
+    recompute: int | None,
+    experiment: Path | None,
+    settings: Names,
+) -> int:
+    """Read every value of CACHE, compare checksums and shapes, and repair the index.
+
+    What is damaged is left out from then on, and the next cache step computes it again. Ends with 1 where anything is found.
+    """
+    from pluto_core.cli import cache_text
+    from pluto_core.pipeline import maintenance
+
+    if (recompute is None) != (experiment is None):
+        message = "--recompute N and --experiment FILE go together"
+        raise click.UsageError(message)
+    folder = _opened(path, load_catalogue(modules, without))
+    again = None
+    if recompute is not None and experiment is not None:
+        again = _recompute(folder, recompute, read_experiment(experiment, settings, modules, without))
+    with bar("verify") as show:
+        report = maintenance.verify(folder, recompute=again, progress=show)
+    found = {
+        "path": str(folder.path),
+        "ok": report.ok,
+        "values": report.values,
+        "damaged": dict(report.damaged),
+        "lost": report.lost,
+        "unreadable": dict(report.unreadable),
+        "recomputed": report.recomputed,
+        "different": list(report.different),
+    }
+    _say(found, cache_text.verified, as_json=as_json)
+    return int(ExitCode.OK if report.ok else ExitCode.FAILED)
+
+
+@cache.command()
+@cache_options
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to write.")
+def export(path: Path, modules: Names, without: Names, as_json: bool, target: Path) -> int:
+    """Write every sample of CACHE as TOKEN.npz, as cached; TOKEN@START_US.npz where a token occurs twice."""
+    from pluto_core.pipeline import maintenance
+
+    folder = _opened(path, load_catalogue(modules, without))
+    with _writing(target), bar("export") as show:
+        count = maintenance.export(folder, target, progress=show)
+    return _say({"path": str(folder.path), "to": str(target), "samples": count}, _exported, as_json=as_json)
+
+
+@cache.command("import")
+@cache_options
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="CACHE", help="Cache to copy into.")
+@click.option("--use", metavar="STORE", help="How that one is stored: lmdb, files. [that of CACHE where it exists, else lmdb]")
+def import_(path: Path, modules: Names, without: Names, as_json: bool, target: Path, use: str | None) -> int:
+    """Copy the samples of one CACHE into another one, which may be stored otherwise; those that it has are kept."""
+    from pluto_core.pipeline import copying
+
+    catalogue = load_catalogue(modules, without)
+    source = _opened(path, catalogue)
+    copy = _folder(target, use or _store_of(target), catalogue)
+    if copy.path.resolve() == source.path.resolve():
+        message = f"{path} and {target} are the same cache; to rewrite its shards: pluto cache compact {path}"
+        raise PlutoError(message)
+    if not copy.store.suffix:
+        message = f"a cache in {copy.name!r} ends with its process; name another store with --use"
+        raise PlutoError(message)
+    with _writing(target), bar("import") as show:
+        values = copying.copy(source, copy, progress=show)
+    told = {"path": str(source.path), "to": str(copy.path), "store": copy.name, "values": values}
+    return _say(told, _imported, as_json=as_json)
+
+
+@cache.command()
+@experiment_options
+@json_option
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
+def retry(file: Path, settings: Names, modules: Names, without: Names, as_json: bool, progress: bool) -> int:
+    """Compute those scenarios of the experiment in FILE again that failed before, and nothing else."""
+    experiment = read_experiment(file, (*settings, "cache.retry_failures=true"), modules, without)
+    experiment.require_variables()
+    from pluto_core.cli import cache_text
+    from pluto_core.pipeline import maintenance
+    from pluto_core.run.display import Display
+    from pluto_core.run.retrying import retry_failures
+    from pluto_core.run.workspace import Workspace
+
+    display = Display(progress=progress)
+    workspace = Workspace(experiment, display.note)
+    maintenance.store_name(workspace.cache_path)
+    with display.caching() as show:
+        told = retry_failures(workspace, show)
+    return _say(told, cache_text.retried, as_json=as_json)
+
+
+@cache.command()
+@cache_options
+def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
+    """Join small shards of CACHE and drop values that nothing finds any more. Stop trainings that read it first."""
+    from pluto_core.pipeline import copying
+
+    folder = _opened(path, load_catalogue(modules, without))
+    with _writing(path), bar("compact") as show:
+        done = copying.compact(folder, progress=show)
+    told = {
+        "path": str(folder.path),
+        "rewritten": done.rewritten,
+        "values": done.values,
+        "shards": done.shards,
+        "bytes_before": done.bytes_before,
+        "bytes_after": done.bytes_after,
+    }
+    return _say(told, _compacted, as_json=as_json)
+
+
+@cache.command()
+@cache_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> int:
+    """Remove CACHE and all its samples, after asking."""
+    from pluto_core.cli import cache_text
+    from pluto_core.pipeline import maintenance
+
+    folder = _opened(path, load_catalogue(modules, without))
+    if not yes:
+        if not sys.stdin.isatty():
+            message = f"this deletes the cache {path}; say --yes to allow it"
+            raise PlutoError(message)
+        click.echo(cache_text.head(maintenance.info(folder)), err=True)
+        if not click.confirm("delete it?", err=True):
+            click.echo("nothing was deleted", err=True)
+            return int(ExitCode.FAILED)
+    with _writing(path):
+        maintenance.delete(folder)
+    left = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    return _say({"path": str(folder.path), "removed": True, "left": left}, _removed, as_json=as_json)
+
+
+def _opened(path: Path, catalogue: "Catalogue") -> "CacheFolder":
+    """Return an existing cache, stored as its manifest says."""
+    from pluto_core.pipeline.maintenance import store_name
+
+    if not path.is_dir():
+        raise PlutoError(f"there is no cache at {path}; name the folder that `pluto show FILE` calls cache.path")
+    return _folder(path, store_name(path), catalogue)
+
+
+def _folder(path: Path, use: str, catalogue: "Catalogue") -> "CacheFolder":
+    from pluto_core.component import Context
+    from pluto_core.pipeline.folder import CacheFolder
+
+    store: Any = catalogue.make("caches", use, catalogue.config_class("caches", use)(), Context())
+    return CacheFolder(path, store, name=use)
+
+
+def _store_of(target: Path) -> str:
+    """Return how an existing cache is stored, or the default."""
+    from pluto_core.kinds import BY_NAME
+    from pluto_core.pipeline.maintenance import store_name
+
+    return store_name(target) if (target / "manifest.json").exists() else str(BY_NAME["caches"].default)
+
+
+def _recompute(folder: "CacheFolder", count: int, experiment: Any) -> "Recompute":
+    """Return what computes samples again, once it is known to compute the same ones."""
+    from pluto_core.pipeline.maintenance import Recompute
+    from pluto_core.run.workspace import Workspace
+
+    experiment.require_variables()
+    workspace = Workspace(experiment, lambda text: click.echo(text, err=True))
+    if workspace.source is None:
+        raise PlutoError(f"{experiment.path}: --recompute needs a [source], and cache.only must be false")
+    manifest = folder.manifest
+    different = manifest.fingerprint.differences(workspace.fingerprint)
+    builders = [(tag, builder) for tag, builder in workspace.made_builders if tag in manifest.tags]
+    if different or not builders:
+        lines = different or [f"it has {', '.join(manifest.tags)}, the experiment {', '.join(workspace.builders.tags)}"]
+        raise PlutoError("\n  ".join([f"the cache {folder.path} was made from something else than {experiment.path}:", *lines]))
+    return Recompute(workspace.source, builders, count)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a message."""
+    try:
+        yield
+    except OSError as error:
+        raise PlutoError(f"cannot write to {error.filename or path}: {error.strerror or error}") from error
+
+
+def _say(told: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool) -> int:
+    click.echo(json.dumps(told, indent=2) if as_json else text(told))
+    return int(ExitCode.OK)
+
+
+def _exported(told: Mapping[str, Any]) -> str:
+    return f"{told['samples']:,} samples written to {told['to']}"
+
+
+def _imported(told: Mapping[str, Any]) -> str:
+    return f"{told['values']:,} values copied to {told['to']} ({told['store']})"
+
+
+def _compacted(told: Mapping[str, Any]) -> str:
+    from pluto_core.run.display import size_of
+
+    if not told["rewritten"]:
+        return f"nothing to compact: {told['shards']:,} shards, {size_of(told['bytes_after'])}"
+    sizes = f"{size_of(told['bytes_before'])} before, {size_of(told['bytes_after'])} now"
+    return f"{told['rewritten']:,} shards rewritten; {told['shards']:,} shards now; {sizes}"
+
+
+def _removed(told: Mapping[str, Any]) -> str:
+    left = f"; kept what is no part of it: {', '.join(told['left'])}" if told["left"] else ""
+    return f"removed {told['path']}{left}"
