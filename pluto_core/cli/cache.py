@@ -261,12 +261,13 @@ def _imported(told: Mapping[str, Any]) -> str:
 
 
 def _compacted(told: Mapping[str, Any]) -> str:
+    from pluto_core.cli.cache_text import shards
     from pluto_core.run.display import size_of
 
     if not told["rewritten"]:
-        return f"nothing to compact: {told['shards']:,} shards, {size_of(told['bytes_after'])}"
+        return f"nothing to compact: {shards(told['shards'])}, {size_of(told['bytes_after'])}"
     sizes = f"{size_of(told['bytes_before'])} before, {size_of(told['bytes_after'])} now"
-    return f"{told['rewritten']:,} shards rewritten; {told['shards']:,} shards now; {sizes}"
+    return f"{shards(told['rewritten'])} rewritten; {shards(told['shards'])} now; {sizes}"
 
 
 def _removed(told: Mapping[str, Any]) -> str:

@@ -15,8 +15,13 @@ def head(told: Told) -> str:
     source = f", of {told['source']}" if told["source"] else ""
     return (
         f"{told['path']} ({told['store']}{source})\n"
-        f"  {told['samples']:,} samples of {told['logs']:,} logs; {size_of(told['bytes'])} in {told['shards']:,} shards"
+        f"  {told['samples']:,} samples of {told['logs']:,} logs; {size_of(told['bytes'])} in {shards(told['shards'])}"
     )
+
+
+def shards(count: int) -> str:
+    """Return a number of shards."""
+    return f"{count:,} shard{'' if count == 1 else 's'}"
 
 
 def info(told: Told) -> str:
@@ -76,10 +81,10 @@ def _state(told: Told) -> Iterator[str]:
         notes += [f"{count:>9,}  {reason}" for reason, count in sorted(told["failures"].items(), key=lambda item: -item[1])]
     notes += [f"in use by {owner}" for owner in told["runs"]]
     if told["unsealed_shards"] and not told["runs"]:
-        notes.append(f"{told['unsealed_shards']:,} shards of a run that was killed; the next cache step takes them over")
+        notes.append(f"{shards(told['unsealed_shards'])} of a run that was killed; the next cache step adopts what is whole")
     notes += [f"the shard {name} cannot be read: {why}" for name, why in told["unreadable"].items()]
     if told["set_aside"]:
-        notes.append(f"{len(told['set_aside']):,} unreadable shards lie in damaged/; their samples are computed again")
+        notes.append(f"{shards(len(told['set_aside']))} that cannot be read: in damaged/; the samples are computed again")
     for number, note in enumerate(notes):
         yield f"{'' if number else chr(10)}  {note}"
 

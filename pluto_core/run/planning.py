@@ -27,7 +27,7 @@ from pluto_core.protocols import ScenarioSource, Worker
 from pluto_core.run.measuring import Measured, measure
 from pluto_core.run.workspace import Workspace
 
-_LOGS = 10
+_LOGS = 20
 """A sample comes from so many logs at least, where there are so many and the sample is that large."""
 
 

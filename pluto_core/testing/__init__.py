@@ -40,7 +40,7 @@ _PLACES = {
     "make_scene": "scenes",
 }
 
-__all__ = [  # noqa: PLE0604, F822 -- names that load when asked for
+__all__ = [
     "AugmentationSuite",
     "BuilderSuite",
     "CacheSuite",

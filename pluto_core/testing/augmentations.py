@@ -124,7 +124,9 @@ class AugmentationSuite(ComponentSuite, suite=True):
         batch = arranged.fill(np.zeros(arranged.nbytes, np.uint8))
         assert all(len(array) == len(samples) * len(announced) for array in batch.values())
 
-    def test_missing_arrays_are_named(self, request: pytest.FixtureRequest, augmentation: Augmentation, spec: SampleSpec) -> None:
+    def test_missing_arrays_are_named(
+        self, request: pytest.FixtureRequest, augmentation: Augmentation, spec: SampleSpec
+    ) -> None:
         """A spec without an array that it needs is refused at once, naming the array."""
         component = request.getfixturevalue("component") if self.hooks else None
         if component is None or component.requires is None:

@@ -29,7 +29,9 @@ def _differences(place: str, first: Any, second: Any) -> Iterator[str]:
     elif type(first) is not type(second):
         yield f"{place} is {type(first).__name__} and {type(second).__name__}"
     elif isinstance(first, MapView):
-        shown = [{name: getattr(view, name) for name in ("name", "lanes", "blocks", "areas", "extent")} for view in (first, second)]
+        shown = [
+            {name: getattr(view, name) for name in ("name", "lanes", "blocks", "areas", "extent")} for view in (first, second)
+        ]
         yield from _of_mappings(place, *shown)
     elif attrs.has(type(first)):
         yield from _of_mappings(place, attrs.asdict(first, recurse=False), attrs.asdict(second, recurse=False))

@@ -51,7 +51,22 @@ class HooksSuite(Suite, suite=True):
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings by `section.name`, of components whose config has keys without a default."""
     heavy: ClassVar[frozenset[str]] = frozenset(
-        "cv2 jax lightning lmdb matplotlib numpy pandas pyarrow pytorch_lightning ray scipy shapely tensorflow torch".split()
+        [
+            "cv2",
+            "jax",
+            "lightning",
+            "lmdb",
+            "matplotlib",
+            "numpy",
+            "pandas",
+            "pyarrow",
+            "pytorch_lightning",
+            "ray",
+            "scipy",
+            "shapely",
+            "tensorflow",
+            "torch",
+        ]
     )
     """Packages that neither hooks nor configs may load."""
 
