@@ -146,7 +146,8 @@ def constant_acceleration(speed_mps: Floats, acceleration_mps2: Floats, steps: i
     time_s = (np.arange(steps) + 1.0) * interval_s
     speed, acceleration = speed_mps[:, None], acceleration_mps2[:, None]
     braking = acceleration < 0
-    stop_s = np.where(braking, np.maximum(speed, 0.0) / np.where(braking, -acceleration, 1.0), np.inf)
+    with np.errstate(over="ignore"):  # whoever brakes by next to nothing stops after more seconds than a float holds: infinity
+        stop_s = np.where(braking, np.maximum(speed, 0.0) / np.where(braking, -acceleration, 1.0), np.inf)
     held = np.minimum(time_s, stop_s)
     travelled = speed * held + 0.5 * acceleration * held**2
     trajectories = np.zeros((len(speed_mps), 1, steps, 3))

@@ -12,6 +12,9 @@ import pytest
 
 from pluto_core.plugins import Catalogue
 
+_SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
+"""Variables that change without the test: pytest's own, and one that torch sets when it first makes an optimizer."""
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -38,7 +41,8 @@ def _unchanged_surroundings() -> Iterator[None]:
     yield
     after = dict(os.environ)
     for variables in (environment, after):
-        variables.pop("PYTEST_CURRENT_TEST", None)
+        for name in _SET_BY_OTHERS:
+            variables.pop(name, None)
     changed = sorted(name for name in environment.keys() | after.keys() if environment.get(name) != after.get(name))
     moved = Path.cwd()
     os.chdir(folder)

@@ -148,7 +148,7 @@ def test_batches_of_long_logs(lmdb_folder):
     """Scenarios of one log go together, long logs in several batches, and no scenario is left out."""
     wanted = world.listing(3, 600).take(np.random.default_rng(0).permutation(1800))
     world.prepared(lmdb_folder)
-    work = caching._Work(wanted, lmdb_folder.missing(wanted, ["future"]), ["future"])
+    work = caching.Work(wanted, lmdb_folder.missing(wanted, ["future"]), ["future"])
     batches = list(work)
     assert len(batches) == 9
     assert all({unit.scenario.log for unit in batch.units} == {batch.group} for batch in batches)

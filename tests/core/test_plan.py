@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -90,6 +90,7 @@ def test_means_by_group_count_rows() -> None:
     assert table == {"a": {"count": 2.0, "fde_top1_m": 2.0}, "b": {"count": 1.0, "fde_top1_m": None}}
 
 
+@example(speed=30.0, braking=-2.2e-311)
 @given(speed=st.floats(0, 30), braking=st.floats(-6, 3))
 def test_baselines_never_reverse(speed: float, braking: float) -> None:
     """Constant acceleration covers vt + at^2/2 until the speed reaches zero, and goes nowhere after."""
