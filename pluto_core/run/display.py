@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,12 +21,12 @@ from rich.table import Table
 from pluto_core.pipeline.progress import Progress as CacheProgress
 
 _COLUMNS = (
-    ("ade_top1_m", "ADE top-1 (m)"),
-    ("fde_top1_m", "FDE top-1 (m)"),
-    ("miss_top1", "miss top-1"),
-    ("ade_top6_m", "ADE top-6 (m)"),
-    ("fde_top6_m", "FDE top-6 (m)"),
-    ("miss_top6", "miss top-6"),
+    ("ade_top1_m", "top-1\nADE, m"),
+    ("fde_top1_m", "top-1\nFDE, m"),
+    ("miss_top1", "top-1\nmiss"),
+    ("ade_top6_m", "top-6\nADE, m"),
+    ("fde_top6_m", "top-6\nFDE, m"),
+    ("miss_top6", "top-6\nmiss"),
 )
 _LABELS = {
     "planner": "trained",
@@ -78,10 +79,10 @@ class Display:
 
     def table(self, title: str, numbers: Mapping[str, Any]) -> None:
         """Print errors of every planner, at most 80 columns wide."""
-        table = Table(title=title, title_justify="left", pad_edge=False)
-        table.add_column("planner")
+        table = Table(title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD)
+        table.add_column("planner", no_wrap=True, vertical="bottom")
         for _, label in _COLUMNS:
-            table.add_column(label, justify="right", width=7)
+            table.add_column(label, justify="right", no_wrap=True)
         for planner, metrics in numbers["metrics"].items():
             table.add_row(_LABELS.get(planner, planner), *(_cell(metrics.get(name)) for name, _ in _COLUMNS))
         self.out.print(table)
