@@ -203,7 +203,8 @@ def read(shards: ShardStore, path: Path) -> dict[bytes, bytes]:
     """Return all that a shard holds."""
     reader: ShardReader = shards.open(path)
     try:
-        return {key: reader.get(key) for key in reader.keys()}
+        held = list(reader.keys())
+        return {key: reader.get(key) for key in held}
     finally:
         reader.close()
 

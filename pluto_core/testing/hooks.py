@@ -110,7 +110,7 @@ class HooksSuite(Suite, suite=True):
             assert "\n" not in text, f"{section}.{component.name}: the summary has more than one line"
 
     def test_builders_and_models_say_what_passes_between_them(self, catalogue: Catalogue) -> None:
-        """`provides` gives array specs, `requires` a `Requirement`; every builder has the former, so that `check` can compare."""
+        """`provides` gives array specs, as every builder does, and `requires` a `Requirement`, so that `check` can compare."""
         for section, component in _components(catalogue):
             where = f"{section}.{component.name}"
             if section in {"features", "targets"}:
@@ -172,18 +172,19 @@ def _components(catalogue: Catalogue) -> Iterator[tuple[str, Component]]:
 
 
 def _is_frozen(config: type) -> bool:
-    draft = object.__new__(config)
+    draft: Any = object.__new__(config)
     try:
-        draft.any_name = None  # type: ignore[attr-defined]
+        draft.any_name = None
     except attrs.exceptions.FrozenInstanceError:
         return True
     return False
 
 
 def _default(field: "attrs.Attribute[Any]") -> Any:
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
-        return attrs.NOTHING if field.default.takes_self else field.default.factory()
-    return field.default
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return attrs.NOTHING if default.takes_self else default.factory()
+    return default
 
 
 def _plain(value: Any) -> Any:

@@ -81,7 +81,8 @@ def bare_scene(window: Window = WINDOW) -> Scene:
 
 
 def _times_s(window: Window) -> Floats:
-    return np.arange(-window.history_steps, window.future_steps + 1) * window.interval_s
+    steps = np.arange(-window.history_steps, window.future_steps + 1, dtype=np.float64)
+    return steps * window.interval_s
 
 
 @attrs.frozen

@@ -1,8 +1,9 @@
 """`SourceSuite`: scenarios have lasting names, and a name gives the same scene wherever it is loaded."""
 
 import pickle
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -76,7 +77,7 @@ class SourceSuite(ComponentSuite, suite=True):
         logs = [one.log for one in ids]
         runs = [log for place, log in enumerate(logs) if place == 0 or logs[place - 1] != log]
         assert len(runs) == len(set(runs)), "the scenarios of a log do not stand together"
-        assert all(one.start_us <= other.start_us for one, other in zip(ids, ids[1:], strict=False) if one.log == other.log)
+        assert all(one.start_us <= other.start_us for one, other in pairwise(ids) if one.log == other.log)
 
     def test_ids_are_stable(self, listing: Listing, source: ScenarioSource, wanted: ScenarioFilter, recipe: Recipe) -> None:
         """Asked again, or made anew, it lists the same."""
@@ -94,7 +95,7 @@ class SourceSuite(ComponentSuite, suite=True):
         for field, texts in columns.items():
             if field in source.answers:
                 asked = token if field == "scenario_tokens" else texts[-1]
-                narrow = source.list(attrs.evolve(wanted, **{field: (asked,)}))
+                narrow = source.list(_narrowed(wanted, {field: (asked,)}))
                 expected = {listing.id(row) for row, text in enumerate(texts) if text == asked}
                 assert set(narrow.ids()) >= expected, f"{field} = {asked!r} loses scenarios"
                 if field != "scenario_types":  # a frame may have several types, of which a filter shows the one asked for
@@ -104,7 +105,7 @@ class SourceSuite(ComponentSuite, suite=True):
         """Columns that filters compare have a row for each scenario, and no NaN."""
         asked = {name: value for name, value in _MOTION.items() if name in source.answers}
         few = listing.take(np.arange(min(len(listing), 5)))
-        columns = source.columns(few, list(asked), attrs.evolve(wanted, **asked))
+        columns = source.columns(few, list(asked), _narrowed(wanted, asked))
         assert set(columns) == set(asked)
         for column in columns.values():
             assert column.shape == (len(few),)
@@ -201,6 +202,10 @@ class SourceSuite(ComponentSuite, suite=True):
         assert identity.reader
         assert identity.dataset
         assert all(not name.startswith("/") and size >= 0 for name, size in identity.dataset.items())
+
+
+def _narrowed(wanted: ScenarioFilter, fields: Mapping[str, Any]) -> ScenarioFilter:
+    return attrs.evolve(wanted, **fields)
 
 
 def _load(recipe: Recipe, scenario: ScenarioId, window: Window) -> Scene:

@@ -60,10 +60,12 @@ class TestMirror(AugmentationSuite):
 
     @pytest.fixture
     def spec(self):
+        """Return the spec of `FakeAgents`."""
         return schema.agents(FakeAgentsConfig())
 
     @pytest.fixture
     def samples(self):
+        """Return samples of `FakeAgents`."""
         builder = FakeAgents(FakeAgentsConfig())
         return [builder.build(make_scene(agents=agents, window=builder.window)) for agents in (3, 5)]
 
@@ -79,6 +81,7 @@ class TestWithoutHooks(BuilderSuite):
 
     @pytest.fixture
     def builder(self):
+        """Return a builder that no hook registers."""
         return FakeAgents(FakeAgentsConfig(history_s=0.0))
 
 

@@ -75,7 +75,7 @@ def quaternion(yaw: float) -> dict[str, float]:
 
 
 def write_sensor_log(root: Path) -> Path:
-    """Write a log in which the car drives at a constant speed and another follows 20 m behind; a cone stands 30 m ahead at start."""
+    """Write a log: the car drives at a constant speed, another follows 20 m behind, and a cone stands 30 m ahead at start."""
     folder = root / LOG
     write_map(folder / "map")
     times = 315_970_000_000_000_000 + 100_000_000 * np.arange(FRAMES, dtype=np.int64)
