@@ -17,6 +17,8 @@ _SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+collect_ignore = ["sample_plugin"]  # a distribution of its own; its tests run where it is installed
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:

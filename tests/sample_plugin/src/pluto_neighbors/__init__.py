@@ -1,0 +1,1 @@
+"""Plan from the nearest neighbors: a plugin of pluto."""
