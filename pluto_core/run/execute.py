@@ -21,7 +21,7 @@ from pluto_core.run.drawing import Step
 from pluto_core.run.evaluation import Judged
 from pluto_core.run.workspace import Workspace
 
-_PART_OF = {"validate": "val", "test": "test"}
+_PART_OF = {"train": "train", "validate": "val", "test": "test"}
 _BEST = "checkpoint (best)"
 _LAST = "checkpoint (last)"
 
@@ -50,6 +50,8 @@ class _Execution:
     experiment: Experiment
     display: Display
     files: dict[str, Path] = attrs.field(factory=dict[str, Path])
+    parts: list[str] = attrs.field(factory=list[str])
+    """What the steps to do read: an empty one is told before hours are spent."""
 
     def run(self, only: Collection[str], *, fresh: bool, yes: bool) -> int:
         steps = [step for step in self.experiment.steps if not only or step in only]
@@ -63,6 +65,7 @@ class _Execution:
         if run.continued:
             done = ", ".join(step for step in steps if step in run.steps) or "no step"
             self.display.note(f"run {run.path.name} goes on ({done} done before)")
+        self.parts = [_PART_OF[step] for step in steps if step in _PART_OF and (only or step not in run.steps)]
         began = time.monotonic()
         try:
             for step in steps:
@@ -125,6 +128,7 @@ class _Execution:
     def _cache(self, workspace: Workspace) -> StepResult:
         self.display.note(f"listing scenarios for the cache in {workspace.cache_path}")
         listing = workspace.listing
+        workspace.require(self.parts, listing)
         with self.display.caching() as show:
             report = workspace.cache(show)
         parts = [f"{report.present} of {report.asked} scenarios were there"] if report.present else []
@@ -151,6 +155,7 @@ class _Execution:
     def _train(self, run: folders.Run, workspace: Workspace) -> StepResult:
         if workspace.source_recipe is not None and workspace.incomplete():
             self._cache(workspace)
+        workspace.require(self.parts, workspace.stored)
         parts = {"train": workspace.batches("train")}
         if len(workspace.split.get("val", ())):
             parts["val"] = workspace.batches("val")

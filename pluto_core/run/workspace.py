@@ -1,7 +1,7 @@
 """What a run works on: source, listing, builders, cache, parts and their batches, each made when first asked for."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,23 @@ class Workspace:
     @cached_property
     def split(self) -> Mapping[str, npt.NDArray[np.int64]]:
         """Return rows of `stored` by part."""
-        parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(self.stored)
+        return self._split(self.stored)
+
+    def require(self, parts: Collection[str], listing: Listing) -> None:
+        """Refuse to begin what would end at an empty part.
+
+        Raises:
+            PlutoError: One of these parts of the listing has no scenario.
+        """
+        split = self._split(listing)
+        for part in parts:
+            if len(split.get(part, ())) == 0:
+                sizes = ", ".join(f"{name} {len(split.get(name, ()))}" for name in PARTS)
+                message = f"the part {part!r} is empty ({sizes}); change [splitter] or widen [filter]"
+                raise PlutoError(message)
+
+    def _split(self, listing: Listing) -> Mapping[str, npt.NDArray[np.int64]]:
+        parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(listing)
         return parts
 
     def batches(self, part: str) -> BatchSource:
@@ -201,11 +217,8 @@ class Workspace:
         Raises:
             PlutoError: The part is empty.
         """
-        rows = self.split.get(part, np.zeros(0, np.int64))
-        if len(rows) == 0:
-            sizes = ", ".join(f"{name} {len(self.split.get(name, ()))}" for name in PARTS)
-            message = f"the part {part!r} is empty ({sizes}); change [splitter] or widen [filter]"
-            raise PlutoError(message)
+        self.require([part], self.stored)
+        rows = self.split[part]
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
         return BatchLoader(
             self.folder.reader(self.builders.tags),
