@@ -101,11 +101,14 @@ class SourceSuite(ComponentSuite, suite=True):
                 if field != "scenario_types":  # a frame may have several types, of which a filter shows the one asked for
                     assert set(narrow.ids()) == expected, f"{field} = {asked!r} adds scenarios"
 
-    def test_columns(self, source: ScenarioSource, wanted: ScenarioFilter, listing: Listing) -> None:
-        """Columns that filters compare have a row for each scenario, and no NaN."""
+    def test_columns(self, source: ScenarioSource, wanted: ScenarioFilter) -> None:
+        """Columns that filters compare have a row for each scenario (of more than one step), and no NaN."""
         asked = {name: value for name, value in _MOTION.items() if name in source.answers}
+        long = _narrowed(wanted, {**asked, "expand_scenarios": False})
+        listing = source.list(long)
         few = listing.take(np.arange(min(len(listing), 5)))
-        columns = source.columns(few, list(asked), _narrowed(wanted, asked))
+        assert len(few)
+        columns = source.columns(few, list(asked), long)
         assert set(columns) == set(asked)
         for column in columns.values():
             assert column.shape == (len(few),)
