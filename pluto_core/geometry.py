@@ -23,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 _SIGN_ERROR = 4 * np.finfo(np.float64).eps
 """Above the bound of J. Shewchuk, "Adaptive precision floating-point arithmetic" (1997), section 4.1."""
 _HEADING_STEP_M = 0.5
+_CURVATURE_STEP_M = 2.0
+_FLAT = 1e-6
+"""Below this square of four times a triangle's area (m^4), three points count as being in line."""
 _PAIRS_AT_ONCE = 1 << 20
 _CHUNK_EDGES = 32
 """Edges under one box: long lines are searched by boxes first, so that a query looks at the edges near it."""
@@ -173,6 +176,18 @@ def poses_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
     end = (here == ahead).all(axis=-1, keepdims=True)
     step = np.where(end, here - spot(wanted - _HEADING_STEP_M), ahead - here)
     return np.concatenate([here, np.arctan2(step[:, 1], step[:, 0])[:, None]], axis=-1)
+
+
+def curvatures_along(line: Floats, arc: Floats, wanted: Floats) -> Floats:
+    """Return the (k,) signed curvatures of a line at arc lengths, 1/m; see `Polylines.curvature`."""
+    step_m = min(_CURVATURE_STEP_M, arc[-1] / 2)
+    middle = np.clip(wanted, step_m, arc[-1] - step_m)[:, None] + np.array([-step_m, 0.0, step_m])
+    before, here, after = np.stack([np.interp(middle, arc, line[:, axis]) for axis in range(2)], axis=-1).swapaxes(0, 1)
+    (x, y), (to_x, to_y) = (here - before).T, (after - here).T
+    doubled = x * to_y - y * to_x
+    sides = np.hypot(x, y) * np.hypot(to_x, to_y) * np.hypot(x + to_x, y + to_y)
+    bent = 4 * doubled**2 >= _FLAT
+    return np.where(bent, 2 * doubled / np.where(bent, sides, 1.0), 0.0)
 
 
 def turns(start: Floats, end: Floats, points: Floats) -> Floats:

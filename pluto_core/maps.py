@@ -195,6 +195,30 @@ class MapView:
         row, distance_m = geometry.nearest_polygon(point, self._polygons(layer), rows)
         return (rows.start + row if row >= 0 else -1), distance_m
 
+    def walk(self, points: Floats) -> Ints:
+        """Return the rows of `blocks` that a drive passes, in order (nuPlan v1.1, `get_roadblock_ids_from_trajectory`).
+
+        From a block the drive goes on to the successor that contains its next point. Where none does, to any block that
+        does, roadblocks before connectors; where several do, the points that follow decide among them.
+
+        Args:
+            points: (k, 2) m, global, in driving order (nuPlan takes the rear axle).
+        """
+        found = [self.containing(layer, points) for layer in BLOCK_LAYERS]
+        blocks, turns = ([set(row[point == place].tolist()) for place in range(len(points))] for point, row in found)
+        passed: list[int] = []
+        waiting: set[int] = set()
+        for block, turn in zip(blocks, turns, strict=True):
+            here = block | turn
+            if passed and passed[-1] in here:
+                continue
+            onward = waiting or set(self.blocks.successors.row(passed[-1]).tolist() if passed else ())
+            possible = (onward & here) or block or turn
+            if len(possible) == 1:
+                passed += possible
+            waiting = possible if len(possible) > 1 else set()
+        return np.array(passed, np.int64)
+
     def edges(self, count: int = 21) -> Floats:
         """Return the (n, 3, count, 2) points of all lanes and connectors: centre, left and right line, equally spaced each.
 

@@ -137,6 +137,19 @@ class Polylines:
         span = slice(self.offsets[index], self.offsets[index + 1])
         return geometry.poses_along(self.points[span], self.arc_m[span], arc_m)
 
+    def curvature(self, index: int, arc_m: Floats) -> Floats:
+        """Return the (k,) curvatures at arc lengths of one line, 1/m, positive to the left (nuPlan v1.1).
+
+        That of the circle through the spot and those two metres before and behind it (Menger); near an end the three spots
+        move inwards, on a line shorter than four metres they are its ends and its middle. 0 where they are in line.
+
+        Args:
+            index: Line; it must have a length.
+            arc_m: (k,) arc lengths, m.
+        """
+        span = slice(self.offsets[index], self.offsets[index + 1])
+        return geometry.curvatures_along(self.points[span], self.arc_m[span], arc_m)
+
     def take(self, rows: Ints) -> "Polylines":
         """Return the given lines, in that order."""
         members, _ = geometry.spans(self.offsets, rows)

@@ -141,6 +141,58 @@ def test_neighbors_share_a_roadblock():
     assert attrs.evolve(view, derived={}).neighbors().tolist() == [[-1, -1]] * 4
 
 
+def walked(view, *points):
+    """Return the rows of blocks that a drive through points passes."""
+    return view.walk(np.array(points, np.float64).reshape(-1, 2)).tolist()
+
+
+def test_a_walk_passes_each_block_once():
+    """Points within a block add nothing, points off all roads are passed over, and the drive goes on behind them."""
+    view = small_map()
+    assert walked(view, [1, 0], [9, 3], [12, 0], [19, 1], [25, 0], [29, 0]) == [0, 2, 1]
+    assert walked(view, [50, 50], [1, 0], [5, 99], [25, 0]) == [0, 1]
+    assert walked(view, [50, 50]) == walked(view) == []
+
+
+def forked_map():
+    """Return a map in which two connectors leave block 0: row 2 straight on, row 3 with a bend, both from the same place."""
+    view = small_map()
+    blocks = view.blocks
+    both = Polygons.from_rings([strip(10.0, 0.0), np.array([[10.0, -2], [14, -2], [14, 20], [10, 20]])])
+    forked = attrs.evolve(
+        blocks,
+        ids=np.array([20, 30, 20, 21]),
+        polygons=Polygons.joined([blocks.polygons.take(np.array([0, 1])), both]),
+        successors=Ragged.from_rows([np.array([2, 3]), np.zeros(0, np.int64), np.array([1]), np.zeros(0, np.int64)]),
+    )
+    return attrs.evolve(view, blocks=forked)
+
+
+def test_a_walk_waits_where_blocks_overlap():
+    """What a point leaves open, the next one decides; without a block to come from, roadblocks come before connectors."""
+    view = forked_map()
+    assert walked(view, [5, 0], [12, 0], [12, 10]) == [0, 3]
+    assert walked(view, [5, 0], [12, 0], [18, 0]) == [0, 2]
+    assert walked(view, [5, 0], [12, 0]) == [0]
+    assert walked(view, [12, 0], [13, 0], [18, 0], [25, 0]) == [2, 1]
+
+
+@pytest.mark.parametrize("radius", [10.0, -10.0])
+def test_curvature_of_a_circle(radius):
+    """It is one over the radius everywhere, ends included, positive to the left."""
+    angle = np.linspace(0, 1, 2001)
+    arc = Polylines.from_lines([np.stack([np.sin(angle) * 10, radius * (1 - np.cos(angle))], axis=1)])
+    np.testing.assert_allclose(arc.curvature(0, np.linspace(-1, 11, 25)), 1 / radius, rtol=1e-4)
+
+
+def test_curvature_of_straight_and_short_lines():
+    """Straight lines have none; a line shorter than four metres has one, that of its ends and middle."""
+    lines = Polylines.from_lines([line(0, 0), np.array([[0.0, 0], [1, 0], [1, 1]]), np.array([[0.0, 0], [9, 0], [9, 9]])])
+    assert lines.curvature(0, np.array([0.0, 5, 10])).tolist() == [0, 0, 0]
+    np.testing.assert_allclose(lines.curvature(1, np.array([0.0, 1, 2])), np.sqrt(2))
+    np.testing.assert_allclose(lines.curvature(2, np.array([2.0, 6.9, 9, 11.1, 18])), [0, 0, np.sqrt(0.5), 0, 0], atol=1e-12)
+
+
 @pytest.mark.parametrize("computed", [False, True])
 def test_arrays_of_a_map_give_the_map_back(computed):
     """Nothing is lost, and what was computed before travels along."""

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -122,6 +123,22 @@ def test_proximal_objects_are_the_recorded_ones(golden):
                     assert ours.tolist() == scenario[name].astype(np.int64).tolist(), (path.name, name)
                     compared += 1
     assert compared >= 14 * 3 * len(LAYERS)
+
+
+def test_walks_of_recorded_drives_follow_the_graph(golden):
+    """Ten seconds of each recorded drive pass blocks that lie on the way one after another, in the order of its route."""
+    folder, view = golden
+    passed = 0
+    for path in sorted((folder / "reader" / "scenarios").glob("*.npz")):
+        with np.load(path) as scenario:
+            drive = np.concatenate([scenario[part][:, 1:3] for part in ("ego_past", "ego_now", "ego_future")])
+            route = scenario["route"].tolist()
+        rows = view.walk(drive)
+        assert all(after in view.blocks.successors.row(before) for before, after in itertools.pairwise(rows.tolist()))
+        places = [route.index(name) for name in texts(view.blocks.ids[rows]) if name in route]
+        assert places == sorted(places)
+        passed += len(rows)
+    assert passed >= 14
 
 
 @pytest.fixture(scope="module")
