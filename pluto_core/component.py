@@ -40,6 +40,9 @@ class Component:
     """Builders: `package.schema:function`, called as `provides(config) -> SampleSpec`; as cheap as `requires`."""
     extra: str | None = attrs.field(kw_only=True, default=None)
     """The extra of the distribution that installs what the factory imports, if it is not a plain dependency."""
+    facts: Mapping[str, Any] = attrs.field(kw_only=True, factory=dict[str, Any], hash=False)
+    """Attributes of what the factory returns that `check` asks before it is made, such as `{"shared": False}`; each kind
+    says which it takes (`Kind.facts`). One that turns out to be false is a bug of the plugin."""
 
 
 @attrs.frozen

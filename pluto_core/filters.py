@@ -1,8 +1,19 @@
 """`[filter]`: which scenarios of a source an experiment takes (field names of nuPlan v1.1, ScenarioFilter)."""
 
+from collections.abc import Iterable, Iterator
+
 import attrs
 
 from pluto_core.component import setting
+
+OWN_FIELDS = frozenset({"num_scenarios_per_type", "limit_total_scenarios", "timestamp_threshold_s", "shuffle"})
+"""Fields that the core applies, whatever the source."""
+_COMPANIONS = {
+    "speed_noise_tolerance": ("ego_start_speed_threshold", "ego_stop_speed_threshold"),
+    "token_set_path": ("fraction_in_token_set_threshold",),
+    "fraction_in_token_set_threshold": ("token_set_path",),
+}
+"""Fields that mean nothing unless one of some others is set."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,3 +51,23 @@ class ScenarioFilter:
     def asked(self) -> frozenset[str]:
         """Return the names of the fields that the experiment sets to something other than their default."""
         return frozenset(field.name for field in attrs.fields(type(self)) if getattr(self, field.name) != field.default)
+
+
+def unanswered(wanted: ScenarioFilter, answers: Iterable[str]) -> list[str]:
+    """Return the fields that a filter sets and a source that answers `answers` cannot answer, by name."""
+    known = frozenset(answers) | OWN_FIELDS
+    known |= {name for name, partners in _COMPANIONS.items() if known.intersection(partners)}
+    return sorted(wanted.asked() - known)
+
+
+def contradictions(wanted: ScenarioFilter) -> Iterator[tuple[str, str]]:
+    """Yield every field whose value makes no sense whatever the source, and what is wrong with it."""
+    for name, partners in _COMPANIONS.items():
+        if getattr(wanted, name) is not None and all(getattr(wanted, partner) is None for partner in partners):
+            yield name, f"has no effect without filter.{' or filter.'.join(partners)}; set that too, or leave it out"
+    limit = wanted.limit_total_scenarios
+    if isinstance(limit, float) and not 0 < limit < 1:
+        yield (
+            "limit_total_scenarios",
+            f"a share must lie between 0 and 1 (both excluded), not {limit}; write an integer for a number",
+        )

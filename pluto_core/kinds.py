@@ -20,6 +20,8 @@ class Kind:
     suite: str
     """Import string of the conformance suite."""
     summary: str
+    facts: tuple[str, ...] = ()
+    """Attributes of the protocol that a `Component` may promise, so that `check` knows them before anything is imported."""
 
     @property
     def hook(self) -> str:
@@ -44,7 +46,14 @@ def _kind(name: str, section: str, protocol: str, suite: str, summary: str, **mo
 
 
 KINDS: tuple[Kind, ...] = (
-    _kind("sources", "source", "ScenarioSource", "pluto_core.testing:SourceSuite", "Lists and loads scenarios."),
+    _kind(
+        "sources",
+        "source",
+        "ScenarioSource",
+        "pluto_core.testing:SourceSuite",
+        "Lists and loads scenarios.",
+        facts=("answers",),
+    ),
     _kind(
         "features",
         "features",
@@ -68,6 +77,7 @@ KINDS: tuple[Kind, ...] = (
         "pluto_core.testing:CacheSuite",
         "How one shard of the cache is stored.",
         default="lmdb",
+        facts=("shared",),
     ),
     _kind(
         "splitters", "splitter", "Splitter", "pluto_core.testing:SplitterSuite", "Train, validation, test.", default="by_log"
@@ -105,7 +115,15 @@ KINDS: tuple[Kind, ...] = (
         default="warmup_cosine",
     ),
     _kind("trainers", "trainer", "Trainer", "pluto_lightning.testing:TrainerSuite", "Fits and evaluates.", default="lightning"),
-    _kind("workers", "worker", "Worker", "pluto_core.testing:WorkerSuite", "Runs tasks.", default="sequential"),
+    _kind(
+        "workers",
+        "worker",
+        "Worker",
+        "pluto_core.testing:WorkerSuite",
+        "Runs tasks.",
+        default="sequential",
+        facts=("processes",),
+    ),
     _kind(
         "loggers",
         "loggers",

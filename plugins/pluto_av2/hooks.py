@@ -2,6 +2,11 @@
 
 from pluto_core import Component, hookimpl
 
+_ANSWERS = frozenset(
+    {"log_names", "scenario_types", "scenario_tokens", "map_names", "remove_invalid_goals", "ego_displacement_minimum_m"}
+)
+"""Fields of `[filter]` that the source applies."""
+
 
 @hookimpl
 def pluto_register_sources() -> list[Component]:
@@ -11,6 +16,7 @@ def pluto_register_sources() -> list[Component]:
             "av2",
             factory="pluto_av2.source:make",
             config="pluto_av2.config:Av2Config",
+            facts={"answers": _ANSWERS},
             summary="Argoverse 2 sensor logs and motion-forecasting scenarios.",
         )
     ]

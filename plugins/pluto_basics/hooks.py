@@ -11,12 +11,14 @@ def pluto_register_caches() -> list[Component]:
             "files",
             factory="pluto_basics.stores_files:make",
             config="pluto_basics.config:FilesConfig",
+            facts={"shared": True},
             summary="One file a value, for looking at.",
         ),
         Component(
             "memory",
             factory="pluto_basics.stores_memory:make",
             config="pluto_basics.config:MemoryConfig",
+            facts={"shared": False},
             summary="The memory of this process: no cache on disk.",
         ),
     ]
@@ -69,12 +71,14 @@ def pluto_register_workers() -> list[Component]:
             "sequential",
             factory="pluto_basics.workers.sequential:make",
             config="pluto_basics.config:SequentialConfig",
+            facts={"processes": False},
             summary="One scenario after the other, in this process; the default.",
         ),
         Component(
             "processes",
             factory="pluto_basics.workers.processes:make",
             config="pluto_basics.config:ProcessesConfig",
+            facts={"processes": True},
             summary="Processes of this machine, one for each core.",
         ),
     ]

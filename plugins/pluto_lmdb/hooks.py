@@ -11,6 +11,7 @@ def pluto_register_caches() -> list[Component]:
             "lmdb",
             factory="pluto_lmdb.shard:make",
             config="pluto_lmdb.config:LmdbConfig",
+            facts={"shared": True},
             summary="Memory-mapped shards of some thousand samples each; the default.",
         )
     ]

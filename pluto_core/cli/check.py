@@ -26,7 +26,7 @@ def _check(file: Path, settings: tuple[str, ...], modules: tuple[str, ...], with
         click.echo(str(error), err=True)
         return int(error.exit_code)
     count = sum(1 for _ in settings_of(experiment.tree))
-    notes = [*experiment.notes, *experiment.unset]
+    notes = [*experiment.notes, *experiment.unset, *experiment.lacking]
     click.echo(f"{file}: ok ({count} settings{f', {len(notes)} notes' if notes else ''})")
     for note in notes:
         click.echo(f"  note: {note}")

@@ -44,6 +44,7 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
         settings = (*settings, f"output_dir={_quoted(out)}")
     experiment = read_experiment(file, settings, modules, without)
     experiment.require_variables()
+    experiment.require_extras()
     steps = _steps(experiment, only)
     click.echo(plan(experiment, steps or experiment.steps))
     with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():

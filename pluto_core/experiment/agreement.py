@@ -1,12 +1,17 @@
-"""Whether the components of an experiment fit together: what must be there, and which arrays one needs of another."""
+"""Whether the components of an experiment fit together: what must be there, which arrays one needs of another, and what
+plugins promise of a component before it is made (`Component.facts`).
+"""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pluto_core.arrays import ArraySpec, join
 from pluto_core.component import Requirement
-from pluto_core.errors import PlutoError
-from pluto_core.experiment.nodes import Origin
+from pluto_core.errors import Mistake, PlutoError
+from pluto_core.experiment.nodes import Origin, dotted
 from pluto_core.experiment.sections import Chosen, Sections
+from pluto_core.filters import ScenarioFilter, contradictions, unanswered
+from pluto_core.kinds import BY_SECTION
 from pluto_core.settings import TopLevel
 
 _BUILDERS = ("features", "targets")
@@ -75,3 +80,53 @@ def _disagreements(chosen: Chosen, requirement: Requirement, spec: Mapping[str, 
         if key in spec and int(axis) < len(spec[key].dims) and spec[key].dims[int(axis)] != size:
             found = spec[key].dims[int(axis)]
             yield f"{chosen.selection.use!r} needs {size} in {key!r} on axis {axis}, but its builder gives {found}"
+
+
+def check_filter(sections: Sections, wanted: ScenarioFilter) -> None:
+    """Note every field of the filter that means nothing, or that the source is known not to answer."""
+    problems = list(contradictions(wanted))
+    source = sections.chosen["source"]
+    answers = _fact(sections, "source", "answers")
+    if answers is not None and not _from_cache_alone(sections):
+        said = f"the source {source[0].selection.use!r} cannot answer it; leave it out"
+        problems += [(name, said) for name in unanswered(wanted, answers)]
+    table = sections.root.value.get("filter")
+    for name, problem in problems:
+        given = table.value.get(name) if table is not None and table.is_table else None
+        origin = given.origin if given is not None else Origin("default")
+        sections.structurer.blame(origin, ("filter", name), problem)
+
+
+def check_sharing(sections: Sections) -> None:
+    """Note a cache that lives in one process beside a worker that uses several."""
+    if _fact(sections, "cache", "shared") is not False or _fact(sections, "worker", "processes") is not True:
+        return
+    if "source" not in sections.root.value or _from_cache_alone(sections):
+        return  # nothing is computed
+    cache, worker = sections.chosen["cache"][0], sections.chosen["worker"][0]
+    problem = f"lives in one process, and the worker {worker.selection.use!r} uses several; change one of them"
+    origin = cache.node.value["use"].origin if "use" in cache.node.value else cache.node.origin
+    sections.structurer.blame(origin, (*cache.path, "use"), f"{cache.selection.use!r} {problem}")
+
+
+def extras(sections: Sections) -> list[Mistake]:
+    """Return what is not installed of the extras that the chosen components need; a run would fail at them."""
+    found = []
+    for section, kind in BY_SECTION.items():
+        for chosen in sections.chosen[section]:
+            problem = sections.catalogue.lacking(kind.name, chosen.selection.use)
+            if problem is not None:
+                found.append(Mistake(str(chosen.node.origin), dotted(chosen.path), problem))
+    return found
+
+
+def _fact(sections: Sections, section: str, name: str) -> Any:
+    """Return what the plugin promises of the component that a section selects; None where it says nothing."""
+    chosen = sections.chosen[section]
+    if not chosen:
+        return None
+    return sections.catalogue.component(BY_SECTION[section].name, chosen[0].selection.use).facts.get(name)
+
+
+def _from_cache_alone(sections: Sections) -> bool:
+    return sections.cache is not None and sections.cache.only

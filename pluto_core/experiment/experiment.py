@@ -43,6 +43,8 @@ class Experiment:
     """What is no mistake, but worth a look."""
     unset: tuple[Mistake, ...] = ()
     """Environment variables that it names and that are not set."""
+    lacking: tuple[Mistake, ...] = ()
+    """Components that it selects and whose extra is not installed."""
     _selections: Mapping[str, tuple[Selection, ...]] = attrs.field(alias="selections", factory=dict)
 
     @property
@@ -59,6 +61,15 @@ class Experiment:
         """
         if self.unset:
             raise ExperimentError(list(self.unset))
+
+    def require_extras(self) -> None:
+        """Make sure that everything is installed that its components need, so that no run ends after hours for lack of it.
+
+        Raises:
+            ExperimentError: An extra is not installed.
+        """
+        if self.lacking:
+            raise ExperimentError(list(self.lacking))
 
     def selected(self, section: str) -> tuple[Selection, ...]:
         """Return what a section selects, in the order of the file; empty where it selects nothing."""

@@ -66,6 +66,9 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
     steps = frozenset(STEPS if top is None else top.steps)
     sections.select(steps)
     agreement.check_presence(sections, top or TopLevel(), Origin(str(path)))
+    agreement.check_sharing(sections)
+    if scenario_filter is not None:
+        agreement.check_filter(sections, scenario_filter)
     if not sections.structurer.found:
         agreement.check_requirements(sections)
     mistakes = [*sections.structurer.mistakes, *merged.mistakes]
@@ -89,6 +92,7 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
         tree=tree,
         notes=tuple(sections.notes),
         unset=tuple(merged.variables.unset),
+        lacking=tuple(agreement.extras(sections)),
         selections={section: tuple(item.selection for item in chosen) for section, chosen in sections.chosen.items()},
     )
 

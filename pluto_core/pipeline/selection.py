@@ -16,6 +16,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from pluto_core import filters
 from pluto_core.errors import PlutoError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.jobs import Identity
@@ -28,13 +29,6 @@ Rows = npt.NDArray[np.int64]
 
 UNKNOWN = "unknown"
 """Type of frames without a tag; a limit drops these first."""
-OWN_FIELDS = frozenset({"num_scenarios_per_type", "limit_total_scenarios", "timestamp_threshold_s", "shuffle"})
-"""Fields that the core applies, whatever the source."""
-_COMPANIONS = {
-    "speed_noise_tolerance": ("ego_start_speed_threshold", "ego_stop_speed_threshold"),
-    "token_set_path": ("fraction_in_token_set_threshold",),
-    "fraction_in_token_set_threshold": ("token_set_path",),
-}
 _MOTION = ("ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_stop_speed_threshold")
 _COLUMN_STAGES = (_MOTION, ("fraction_in_token_set_threshold",), ("ego_route_radius",))
 
@@ -87,24 +81,12 @@ def check_filter(wanted: ScenarioFilter, answers: Iterable[str]) -> None:
     Raises:
         PlutoError: It cannot, naming the field.
     """
-    known = frozenset(answers) | OWN_FIELDS
-    known |= {name for name, partners in _COMPANIONS.items() if known.intersection(partners)}
-    unanswered = sorted(wanted.asked() - known)
-    if unanswered:
-        fields = ", ".join(f"filter.{name}" for name in unanswered)
-        message = f"{fields}: this source cannot answer it; leave it out"
+    fields = filters.unanswered(wanted, answers)
+    if fields:
+        message = f"{', '.join(f'filter.{name}' for name in fields)}: this source cannot answer it; leave it out"
         raise PlutoError(message)
-    for name, partners in _COMPANIONS.items():
-        if getattr(wanted, name) is not None and all(getattr(wanted, partner) is None for partner in partners):
-            message = (
-                f"filter.{name} has no effect without filter.{' or filter.'.join(partners)}; set that too, or leave it out"
-            )
-            raise PlutoError(message)
-    limit = wanted.limit_total_scenarios
-    if isinstance(limit, float) and not 0 < limit < 1:
-        problem = f"a share must lie between 0 and 1 (both excluded), not {limit}"
-        message = f"filter.limit_total_scenarios: {problem}; write an integer for a number"
-        raise PlutoError(message)
+    for name, problem in filters.contradictions(wanted):
+        raise PlutoError(f"filter.{name}: {problem}")
 
 
 def missing_tokens(listing: Listing, tokens: Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pluto_core.errors import PlutoError
 from pluto_core.kinds import BY_NAME, KINDS, Kind
 from pluto_core.plugins import offers
 from pluto_core.plugins.discovery import BrokenPlugin, Candidate, Plugin, broken, candidates, import_plugin, make_importable
+from pluto_core.plugins.extras import missing_of, needs_extra
 
 
 class PluginBugError(Exception):
@@ -119,6 +120,7 @@ class Catalogue:
 
         Raises:
             PlutoError: The extra that the component needs is not installed.
+            PluginBugError: What was made is not what the plugin promised of it.
         """
         component, plugin = self._entry(kind_name, use)
         try:
@@ -127,11 +129,26 @@ class Catalogue:
             if component.extra is None:
                 raise
             raise PlutoError(
-                f"{BY_NAME[kind_name].section} {use!r} needs the extra {component.extra!r}, which is not installed ({error}): "
-                f"pip install '{plugin.distribution or plugin.module}[{component.extra}]'"
+                needs_extra(f"{BY_NAME[kind_name].section} {use!r}", plugin, component.extra, str(error))
             ) from error
         made: object = factory(config, context)
+        for name, promised in component.facts.items():
+            if getattr(made, name, None) != promised:
+                where = f"plugin {plugin}: {BY_NAME[kind_name].section} {use!r}"
+                raise PluginBugError(f"{where} promises {name} = {promised!r} and has {getattr(made, name, None)!r}")
         return made
+
+    def lacking(self, kind_name: str, use: str) -> str | None:
+        """Return what to install for a component, from metadata alone; None where nothing is known to be missing.
+
+        Raises:
+            PlutoError: There is no such component.
+        """
+        component, plugin = self._entry(kind_name, use)
+        missing = missing_of(plugin.distribution, component.extra)
+        if component.extra is None or not missing:
+            return None
+        return needs_extra(repr(use), plugin, component.extra, f"no {', '.join(missing)}")
 
     def _entry(self, kind_name: str, use: str) -> tuple[Component, Plugin]:
         known = self._components[kind_name]
@@ -145,7 +162,8 @@ class Catalogue:
         elsewhere = [other.header for other in KINDS if other is not kind and use in self._components[other.name]]
         moved = f"; {use!r} belongs under {' or '.join(elsewhere)}" if elsewhere else ""
         aside = "".join(f" ({plugin})" for plugin in self.broken.values())
-        return f"no {kind.section} is called {use!r}{moved or hint}{aside}"
+        what = f"component for {kind.header}" if kind.many else kind.section
+        return f"no {what} is called {use!r}{moved or hint}{aside}"
 
 
 def _local(module: Any) -> Plugin:

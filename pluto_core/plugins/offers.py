@@ -82,6 +82,10 @@ def _checked(kind: Kind, component: Any, plugin: Plugin) -> Component:
         raise PlutoError(f"{kind.hook} returned {component!r} where a Component belongs")
     if not _NAME.fullmatch(component.name):
         raise PlutoError(f"{kind.hook}: {component.name!r} is no name for a component of {plugin}; use a-z, 0-9 and _")
+    for fact in component.facts:
+        if fact not in kind.facts:
+            known = ", ".join(kind.facts) or "none"
+            raise PlutoError(f"{kind.hook}: {component.name!r} promises {fact!r}, of which nobody asks; facts are {known}")
     return component
 
 

@@ -109,6 +109,9 @@ class Workspace:
         scratch = Path(settings.scratch).expanduser() if settings.scratch else None
         folder = CacheFolder(self.cache_path, self.store, name=self._cache_name, scratch=scratch)
         folder.open_or_create(self.fingerprint, note=self.note)
+        if self.source_recipe is None:  # with a source, the cache step says it and computes them again
+            for problem in folder.problems():
+                self.note(f"{problem}; its samples are missing, run the step 'cache' where the dataset is")
         return folder
 
     @cached_property
@@ -221,7 +224,7 @@ class Workspace:
         rows = self.split[part]
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
         return BatchLoader(
-            self.folder.reader(self.builders.tags),
+            self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify),
             self.stored.take(rows),
             spec=self.sample_spec,
             augmentations=augmentations if part == "train" else (),

@@ -3,12 +3,14 @@
 import importlib
 import subprocess
 import sys
+import types
 
 import pytest
 
-from pluto_core import PlutoError
+from pluto_core import Component, Context, PlutoError, hookimpl
 from pluto_core.kinds import KINDS
-from pluto_core.plugins import Catalogue, discovery
+from pluto_core.plugins import Catalogue, PluginBugError, discovery
+from pluto_core.plugins.extras import missing_of
 
 
 class _Distribution:
@@ -80,7 +82,9 @@ def test_broken_plugin(installed, module, reason):
     assert catalogue.broken["bad"].reason == reason
     assert "Traceback" in catalogue.broken["bad"].trace
     assert not catalogue.has("workers", "ghost")
-    assert catalogue.hooks.pluto_register_workers() == [[catalogue.component("workers", "sequential")]]
+    assert catalogue.hooks.pluto_register_workers() == [
+        [catalogue.component("workers", name) for name in ("sequential", "many")]
+    ]
 
 
 def test_unknown_component(installed):
@@ -139,6 +143,55 @@ def test_name_under_another_section(toys):
     """A name that another kind has leads to that kind's section."""
     with pytest.raises(PlutoError, match=r"no model is called 'toy_truth'; 'toy_truth' belongs under \[\[targets\]\]"):
         toys.component("models", "toy_truth")
+
+
+def test_facts_are_kept(toys):
+    """What is made is what was promised; a promise that is broken is the plugin's bug."""
+    with pytest.raises(PluginBugError, match=r"cache 'memory' promises shared = False and has None"):
+        toys.make("caches", "memory", None, Context())
+    catalogue = Catalogue.load(environment={})
+    for kind, name in (("caches", "memory"), ("caches", "files"), ("caches", "lmdb"), ("workers", "sequential")):
+        config = catalogue.config_class(kind, name)()
+        assert catalogue.component(kind, name).facts
+        assert catalogue.make(kind, name, config, Context())
+
+
+def test_facts_of_sources():
+    """What the bundled sources promise to answer is what they answer."""
+    catalogue = Catalogue.load(environment={})
+    for component in catalogue.components("sources"):
+        if component.facts:
+            module = importlib.import_module(component.factory.partition(":")[0])
+            classes = [found for found in vars(module).values() if isinstance(found, type) and "answers" in vars(found)]
+            assert [found.answers for found in classes] == [component.facts["answers"]]
+
+
+def test_facts_that_nobody_asks_for(installed, monkeypatch):
+    """A promise that no kind knows sets its plugin aside."""
+    odd = types.ModuleType("odd_facts")
+    odd.pluto_register_workers = hookimpl(
+        lambda: [Component("odd", factory="a:b", config="a:c", summary="Odd.", facts={"colour": "red"})]
+    )
+    monkeypatch.setitem(sys.modules, "odd_facts", odd)
+    installed(("odd", "odd_facts", "pluto-odd"))
+    reason = Catalogue.load(environment={}).broken["odd"].reason
+    assert reason == "pluto_register_workers: 'odd' promises 'colour', of which nobody asks; facts are processes"
+
+
+def test_missing_extra(tmp_path, monkeypatch):
+    """What is not installed of an extra is known from metadata alone; other extras and plain dependencies do not count."""
+    folder = tmp_path / "toyshop-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: toyshop\nVersion: 1.0\nRequires-Dist: attrs\n"
+        'Requires-Dist: no-such-lib[fast]>=2.0; extra == "remote"\nRequires-Dist: pytest; extra == "remote"\n'
+        "Requires-Dist: other-lib; extra == 'else'\nRequires-Dist: old-lib; python_version < '3.0' and extra == 'remote'\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert missing_of("toyshop", "remote") == ("no-such-lib",)
+    assert missing_of("toyshop", "else") == ("other-lib",)
+    assert missing_of("toyshop", None) == missing_of("", "remote") == missing_of("not-there", "remote") == ()
 
 
 def test_bundled_plugins_work():

@@ -1,6 +1,7 @@
 """What an experiment file becomes: layers, settings, defaults, builders that the model asks for, the resolved text."""
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,32 @@ def test_missing_extra(load):
     experiment = load('[source]\nuse = "remote"\n[model]\nuse = "toy"')
     with pytest.raises(PlutoError, match=r"source 'remote' needs the extra 'remote'.*pip install 'toy_parts\[remote\]'"):
         experiment.make("source", Context())
+
+
+def test_extra_that_is_missing_is_told_early(tmp_path, monkeypatch):
+    """`check` notes an extra that is not installed, from metadata; a run refuses to start without it."""
+    folder = tmp_path / "toyshop-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(
+        'Metadata-Version: 2.1\nName: toyshop\nVersion: 1.0\nRequires-Dist: no-such-lib; extra == "remote"\n', encoding="utf-8"
+    )
+    (folder / "entry_points.txt").write_text("[pluto]\ntoyshop = toy_parts\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "a.toml"
+    path.write_text('[source]\nuse = "remote"\n[model]\nuse = "toy"\n', encoding="utf-8")
+    bundled = [entry.name for entry in entry_points(group="pluto") if entry.name != "toyshop"]
+    experiment = read(path, environment={}, without=bundled)
+    text = "'remote' needs the extra 'remote', which is not installed (no no-such-lib): pip install 'toyshop[remote]'"
+    assert [str(note) for note in experiment.lacking] == [f"{path}:1: source: {text}"]
+    with pytest.raises(ExperimentError, match=r"pip install 'toyshop\[remote\]'"):
+        experiment.require_extras()
+
+
+def test_a_filter_is_not_held_against_a_cache(load):
+    """What the source cannot answer is no mistake where the cache alone is read: it may hold the listing of that filter."""
+    tables = {"source": 'use = "narrow"', "model": 'use = "toy"', "worker": 'use = "many"', "filter": "ego_route_radius = 2.0"}
+    text = "".join(f"[{name}]\n{keys}\n" for name, keys in tables.items())
+    assert load(text + '[cache]\nuse = "memory"\nonly = true\n').filter.ego_route_radius == 2.0
 
 
 def test_resolved_repeats(load):

@@ -183,7 +183,7 @@ def test_fields_that_the_source_cannot_answer_are_named():
 
 def test_fields_without_effect_are_refused():
     """Half of a pair of fields is a mistake, not silence."""
-    with pytest.raises(PlutoError, match=r"filter\.token_set_path has no effect without filter\.fraction"):
+    with pytest.raises(PlutoError, match=r"filter\.token_set_path: has no effect without filter\.fraction"):
         check_filter(ScenarioFilter(token_set_path="x.json"), {"token_set_path"})  # noqa: S106
     check_filter(ScenarioFilter(ego_start_speed_threshold=1.0, speed_noise_tolerance=0.2), RowSource.answers)
 

@@ -136,6 +136,7 @@ def pluto_register_sources():
         Component(
             "remote", factory="no_such_module:make", config="toy_parts:NoConfig", summary="Needs an extra.", extra="remote"
         ),
+        _part("narrow", facts={"answers": frozenset({"log_names"})}),
         Component("gone", factory="toy_parts:make", config="toy_parts:Missing", summary="Its config is gone."),
     ]
 
@@ -155,7 +156,7 @@ def pluto_register_targets():
 @hookimpl
 def pluto_register_caches():
     """Return caches: the default, and one without settings."""
-    return [_part("lmdb", "BuilderConfig"), _part("memory")]
+    return [_part("lmdb", "BuilderConfig"), _part("memory", facts={"shared": False})]
 
 
 @hookimpl
@@ -202,8 +203,8 @@ def pluto_register_trainers():
 
 @hookimpl
 def pluto_register_workers():
-    """Return the default worker."""
-    return [_part("sequential")]
+    """Return the default worker, and one that says of itself that it starts processes."""
+    return [_part("sequential"), _part("many", facts={"processes": True})]
 
 
 @hookimpl
