@@ -41,10 +41,14 @@ def test_run_leaves_everything_that_it_names(small: Path, run, tmp_path: Path) -
     assert any((folder / "tensorboard").glob("events.*"))
     assert tomllib.loads((folder / "run.toml").read_text())["name"] == "small"
 
-    again = run(folder / "run.toml", "--only", "cache,train", cwd=tmp_path)
+
+def test_a_repeated_run_recomputes_nothing_and_learns_the_same(small: Path, run, tmp_path: Path) -> None:
+    """`pluto run runs/001/run.toml` makes run 002 from the same cache, says so, and ends with equal weights."""
+    steps = ("--set", 'steps=["cache", "train"]', "--set", "trainer.epochs=1")
+    run(small, *steps).ok()
+    again = run(tmp_path / "runs" / "001" / "run.toml", cwd=tmp_path)
     assert "nothing recomputed" in again.ok()
-    repeated = weights(tmp_path / "runs" / "001" if "goes on" in again.err else tmp_path / "runs" / "002")
-    first = weights(folder)
+    first, repeated = (weights(tmp_path / "runs" / number) for number in ("001", "002"))
     assert all(torch.equal(first[name], repeated[name]) for name in first)
 
 
