@@ -1,16 +1,20 @@
 """What the trainer calls while it trains."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from pluto_core.component import Context
+from pluto_core.errors import PlutoError
 from pluto_lightning.config import EarlyStoppingConfig
 
 _SHOWN = ("train/loss", "val/loss", "val/fde_top1_m")
+_VALIDATION = "val/"
+_TWICE = ("_step", "_epoch")
+"""Endings under which Lightning repeats a value that it also gives under its own name."""
 
 
 class EarlyStopping:
@@ -22,30 +26,17 @@ class EarlyStopping:
 
     def make(self, _run_dir: Path) -> pl.callbacks.EarlyStopping:
         """Return the callback of a run."""
-        return pl.callbacks.EarlyStopping(self._config.monitor, patience=self._config.patience, mode=self._config.mode)
+        return _Stopping(self._config.monitor, patience=self._config.patience, mode=self._config.mode)
 
 
-class RandomState(pl.Callback):
-    """Keeps torch's random state in checkpoints, so that a continued run draws what an undisturbed one would."""
-
-    def __init__(self) -> None:
-        """Start without a state to restore."""
-        self._restored: torch.Tensor | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state at this moment."""
-        return {"torch": torch.get_rng_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until training starts; what happens before must not change it."""
-        self._restored = state_dict["torch"]
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the state."""
-        del trainer, pl_module
-        if self._restored is not None:
-            torch.set_rng_state(self._restored.cpu())
-            self._restored = None
+class _Stopping(pl.callbacks.EarlyStopping):
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judge the value, and say in one line if there is none of that name."""
+        if self.monitor not in trainer.callback_metrics:
+            known = ", ".join(sorted(trainer.callback_metrics))
+            message = f"callback early_stopping: there is no value {self.monitor!r} to monitor; there are {known}"
+            raise PlutoError(message)
+        super().on_validation_end(trainer, pl_module)
 
 
 class Curves(pl.Callback):
@@ -56,9 +47,16 @@ class Curves(pl.Callback):
         self._lines = lines
         self.rows: list[dict[str, float]] = []
         self.samples = 0
-        self.seconds = 0.0
         self.waited_s = 0.0
+        self._spent_s = 0.0
+        self._began: float | None = None
         self._since = 0.0
+        self._validated = False
+
+    @property
+    def seconds(self) -> float:
+        """Return the time spent on training and validation, also by the processes before this one."""
+        return self._spent_s + (time.monotonic() - self._began if self._began is not None else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the curves so far."""
@@ -66,14 +64,24 @@ class Curves(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where an earlier process stopped."""
-        self.rows = list(state_dict["rows"])
-        self.samples, self.seconds = int(state_dict["samples"]), float(state_dict["seconds"])
-        self.waited_s = float(state_dict["waited_s"])
+        self.rows = [dict(row) for row in state_dict["rows"]]
+        self.samples, self.waited_s = int(state_dict["samples"]), float(state_dict["waited_s"])
+        self._spent_s = float(state_dict["seconds"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the whole training."""
+        del trainer, pl_module
+        self._began = time.monotonic()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock of the whole training."""
+        del trainer, pl_module
+        self._spent_s, self._began = self.seconds, None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock of the first batch."""
         del trainer, pl_module
-        self._since = time.monotonic()
+        self._since, self._validated = time.monotonic(), False
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Count the time spent waiting for data."""
@@ -85,17 +93,28 @@ class Curves(pl.Callback):
     ) -> None:
         """Count samples and time."""
         del trainer, pl_module, outputs, batch_idx
-        now = time.monotonic()
         self.samples += batch.size
-        self._since = now
+        self._since = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember that the values of validation are of this epoch."""
+        del trainer, pl_module
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the epoch's values."""
+        """Keep the epoch's values; Lightning's list also holds what the last validation gave, however long ago."""
         del pl_module
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()})
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
         if self._lines:
-            shown = ", ".join(
-                f"{name} {values[name]:.3f}" for name in ("train/loss", "val/loss", "val/fde_top1_m") if name in values
-            )
+            shown = ", ".join(f"{name} {values[name]:.3f}" for name in _SHOWN if name in values)
             print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {shown}", flush=True)  # noqa: T201
+
+    def _fresh(self, values: dict[str, float]) -> dict[str, float]:
+        return {
+            name: value
+            for name, value in values.items()
+            if math.isfinite(value)
+            and (self._validated or not name.startswith(_VALIDATION))
+            and not any(name.endswith(end) and name.removesuffix(end) in values for end in _TWICE)
+        }

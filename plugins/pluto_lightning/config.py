@@ -46,6 +46,19 @@ class WarmupCosineConfig:
 
 
 @attrs.frozen(kw_only=True)
+class OneCycleConfig:
+    """One cycle over the whole training, stepped after every step; the peak is the optimizer's learning rate."""
+
+    rising: float = setting(0.25, "Share of the training in which the rate rises.", above=0, maximum=1)
+    div_factor: float = setting(10.0, "The peak divided by the rate at the start.", above=0)
+    final_div_factor: float = setting(10.0, "The rate at the start divided by the rate at the end.", above=0)
+    anneal: Literal["cos", "linear"] = setting("cos", "Shape of rise and fall.")
+    cycle_momentum: bool = setting(default=True, help="Let momentum (AdamW: the first beta) fall while the rate rises.")
+    base_momentum: float = setting(0.85, "Momentum at the peak.", minimum=0, maximum=1)
+    max_momentum: float = setting(0.95, "Momentum at start and end.", minimum=0, maximum=1)
+
+
+@attrs.frozen(kw_only=True)
 class ConstantConfig:
     """The learning rate stays as it is."""
 

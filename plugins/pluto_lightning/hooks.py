@@ -40,6 +40,12 @@ def pluto_register_schedules() -> list[Component]:
             summary="Linear warm-up, then half a cosine.",
         ),
         Component(
+            "onecycle",
+            factory="pluto_lightning.schedules:make_onecycle",
+            config="pluto_lightning.config:OneCycleConfig",
+            summary="One rise and one fall over the whole training, changed after every step.",
+        ),
+        Component(
             "constant",
             factory="pluto_lightning.schedules:make_constant",
             config="pluto_lightning.config:ConstantConfig",

@@ -11,6 +11,7 @@ from pluto_core.errors import PlutoError
 from pluto_core.jobs import TrainingJob
 from pluto_core.plan import displacement_errors
 from pluto_lightning.batches import TensorBatch, truth_of
+from pluto_lightning.checkpoints import EXPERIMENT
 
 _JUDGED = ("ade_top1_m", "fde_top1_m", "ade_top6_m", "fde_top6_m", "miss_top6")
 
@@ -25,12 +26,13 @@ class PlannerModule(pl.LightningModule):
         self._objective: Callable[..., Any] = job.make_objective(self.model)
         self._job = job
         self._epochs, self._steps_per_epoch, self._batch_size = epochs, steps_per_epoch, batch_size
-        self._forward = torch.compile(self.model) if compiled else self.model
+        if compiled:
+            self.model.compile()  # in place, so that names in checkpoints stay
 
     def training_step(self, batch: TensorBatch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch."""
         del batch_idx
-        terms = self._objective(self._forward(batch.tensors), batch.tensors, training=True)
+        terms = self._objective(self.model(batch.tensors), batch.tensors, training=True)
         self._log_terms("train", terms, batch.size)
         loss: torch.Tensor = terms["loss"]
         self._require_finite(loss, batch)
@@ -66,6 +68,10 @@ class PlannerModule(pl.LightningModule):
                 sync_dist=part == "val",
                 prog_bar=total,
             )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the resolved experiment beside the weights, so that a checkpoint says what it is."""
+        checkpoint[EXPERIMENT] = self._job.resolved
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule of the experiment."""

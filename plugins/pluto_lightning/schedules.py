@@ -3,10 +3,10 @@
 import math
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from pluto_core.component import Context
-from pluto_lightning.config import ConstantConfig, WarmupCosineConfig
+from pluto_lightning.config import ConstantConfig, OneCycleConfig, WarmupCosineConfig
 
 
 def warmup_cosine_factor(now: float, total: float, warmup: float, floor: float) -> float:
@@ -52,6 +52,31 @@ class _Factor:
         return warmup_cosine_factor(now, self._total, self._warmup, self._floor)
 
 
+class OneCycle:
+    """One rise and one fall over the whole training (arXiv 1708.07120), per step."""
+
+    def __init__(self, config: OneCycleConfig) -> None:
+        """Keep the settings."""
+        self._config = config
+
+    def __call__(self, optimizer: Optimizer, *, epochs: int, steps_per_epoch: int) -> tuple[OneCycleLR, str]:
+        """Return the scheduler and when to step it; an optimizer without momentum keeps what it has."""
+        config = self._config
+        schedule = OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=epochs * steps_per_epoch,
+            pct_start=config.rising,
+            anneal_strategy=config.anneal,
+            cycle_momentum=config.cycle_momentum and bool({"betas", "momentum"} & optimizer.defaults.keys()),
+            base_momentum=config.base_momentum,
+            max_momentum=config.max_momentum,
+            div_factor=config.div_factor,
+            final_div_factor=config.final_div_factor,
+        )
+        return schedule, "step"
+
+
 class Constant:
     """The learning rate stays as it is."""
 
@@ -68,6 +93,11 @@ def _one(_epoch: int) -> float:
 def make_warmup_cosine(config: WarmupCosineConfig, _context: Context) -> WarmupCosine:
     """Return the schedule `warmup_cosine`."""
     return WarmupCosine(config)
+
+
+def make_onecycle(config: OneCycleConfig, _context: Context) -> OneCycle:
+    """Return the schedule `onecycle`."""
+    return OneCycle(config)
 
 
 def make_constant(_config: ConstantConfig, _context: Context) -> Constant:

@@ -1,23 +1,25 @@
 """The trainer `lightning`."""
 
 import logging
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
-from pluto_lightning.callbacks import Curves, RandomState
+from pluto_lightning.callbacks import Curves
+from pluto_lightning.checkpoints import load_weights, require_continuable
 from pluto_lightning.config import LightningConfig
 from pluto_lightning.module import PlannerModule
+from pluto_lightning.randomness import RandomState, seed_all
 
 _LAST = "last.ckpt"
 _KEPT_MODES = 6
@@ -38,10 +40,11 @@ class LightningTrainer:
         """Train, or go on from the run's last checkpoint.
 
         Raises:
-            PlutoError: The loss became NaN; the scenarios of the batch are named.
+            PlutoError: The loss became NaN (the scenarios of the batch are named), the last checkpoint does not fit, or
+                Lightning refuses a setting.
             KeyboardInterrupt: The user stopped it; the last checkpoint is kept.
         """
-        pl.seed_everything(job.seed, verbose=False)
+        seed_all(job.seed)
         train = job.parts["train"]
         steps = -(-train.count(world=self._world) // self._config.accumulate)
         module = PlannerModule(
@@ -55,11 +58,13 @@ class LightningTrainer:
         trainer = self._trainer(job, [curves, *best])
         last = job.run_dir / "checkpoints" / _LAST
         if last.is_file():
+            require_continuable(module.model, last)
             self._note(f"training goes on from {last.name}")
-        began = time.monotonic()
         self._fit(trainer, module, job, last if last.is_file() else None)
-        curves.seconds += time.monotonic() - began
-        return self._result(job, module, curves, best[0] if len(best) > 1 else None, last)
+        files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
+        if len(best) > 1 and best[0].best_model_path:
+            files = {"checkpoint (best)": Path(best[0].best_model_path), **files}
+        return StepResult(numbers=_numbers(module, curves), files=files)
 
     def _fit(self, trainer: pl.Trainer, module: PlannerModule, job: TrainingJob, checkpoint: Path | None) -> None:
         def batches(part: str) -> EpochBatches:
@@ -79,6 +84,8 @@ class LightningTrainer:
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
+            except MisconfigurationException as error:
+                raise PlutoError(f"the trainer refuses its settings: {error}") from error
             except SystemExit:
                 # Lightning turns Ctrl-C into exit(1); the run has to know what it was.
                 if trainer.interrupted:
@@ -91,7 +98,7 @@ class LightningTrainer:
     def _world(self) -> int:
         return self._config.devices if isinstance(self._config.devices, int) else max(torch.cuda.device_count(), 1)
 
-    def _checkpoints(self, job: TrainingJob) -> list[pl.Callback]:
+    def _checkpoints(self, job: TrainingJob) -> list[ModelCheckpoint]:
         folder = job.run_dir / "checkpoints"
         last = ModelCheckpoint(
             folder, filename="last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
@@ -110,7 +117,7 @@ class LightningTrainer:
         )
         return [best, last]
 
-    def _trainer(self, job: TrainingJob, callbacks: list[pl.Callback]) -> pl.Trainer:
+    def _trainer(self, job: TrainingJob, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
         config = self._config
         loggers = [maker.make(job.run_dir, "train") for maker in job.loggers]
         extra: list[pl.Callback] = [RandomState(), *(maker.make(job.run_dir) for maker in job.callbacks)]
@@ -118,48 +125,31 @@ class LightningTrainer:
             extra.append(LearningRateMonitor())
         if job.interactive:
             extra.append(RichProgressBar(leave=False))
+        settings: dict[str, Any] = {
+            "accelerator": config.accelerator,
+            "devices": config.devices,
+            "precision": config.precision,
+            "max_epochs": config.epochs,
+            "max_steps": config.max_steps or -1,
+            "gradient_clip_val": config.gradient_clip,
+            "accumulate_grad_batches": config.accumulate,
+            "check_val_every_n_epoch": config.validate_every,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": config.log_every,
+            "logger": loggers or False,
+            "callbacks": [*extra, *callbacks],
+            "enable_progress_bar": job.interactive,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+            "default_root_dir": job.run_dir,
+            "benchmark": False,
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pl.Trainer(
-                accelerator=config.accelerator,
-                devices=config.devices,
-                precision=config.precision,
-                max_epochs=config.epochs,
-                max_steps=config.max_steps or -1,
-                gradient_clip_val=config.gradient_clip,
-                accumulate_grad_batches=config.accumulate,
-                check_val_every_n_epoch=config.validate_every,
-                num_sanity_val_steps=0,
-                log_every_n_steps=config.log_every,
-                logger=loggers or False,
-                callbacks=[*extra, *callbacks],
-                enable_progress_bar=job.interactive,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                default_root_dir=job.run_dir,
-                benchmark=False,
-            )
-
-    def _result(self, job: TrainingJob, module: PlannerModule, curves: Curves, best: Any, last: Path) -> StepResult:
-        first, final = curves.rows[0], curves.rows[-1]
-        parameters = sum(parameter.numel() for parameter in module.model.parameters())
-        files = {"checkpoint (last)": last}
-        if best is not None and best.best_model_path:
-            files = {"checkpoint (best)": Path(best.best_model_path), **files}
-        files |= {
-            f"{type(maker).__name__} log": job.run_dir / maker.make(job.run_dir, "train").version for maker in job.loggers
-        }
-        rate = curves.samples / max(curves.seconds, 1e-9)
-        text = f"{len(curves.rows)} epochs, {parameters:,} parameters, {rate:.1f} samples/s, loss {first['train/loss']:.3f} -> "
-        numbers = {
-            "summary": text + f"{final['train/loss']:.3f}",
-            "epochs": len(curves.rows),
-            "parameters": parameters,
-            "samples_per_s": round(rate, 2),
-            "share_waiting": round(curves.waited_s / max(curves.seconds, 1e-9), 4),
-            "curves": [{name: round(value, 6) for name, value in row.items()} for row in curves.rows],
-        }
-        return StepResult(numbers=numbers, files=files)
+            try:
+                return pl.Trainer(**settings)
+            except MisconfigurationException as error:
+                raise PlutoError(f"the trainer refuses its settings: {error}") from error
 
     def evaluate(self, job: TrainingJob, part: str, checkpoint: Path | None) -> Iterator[Evaluated]:
         """Plan for every sample of a part; see `pluto_core.protocols.Trainer`.
@@ -167,7 +157,7 @@ class LightningTrainer:
         Raises:
             PlutoError: The checkpoint does not fit the model.
         """
-        pl.seed_everything(job.seed, verbose=False)
+        seed_all(job.seed)
         model = job.make_model()
         objective = job.make_objective(model)
         if checkpoint is not None:
@@ -193,23 +183,29 @@ def _evaluated(model: Any, objective: Any, batch: TensorBatch) -> Evaluated:
     )
 
 
-def load_weights(model: torch.nn.Module, checkpoint: Path) -> None:
-    """Load the weights of a checkpoint of ours into a model.
+def _numbers(module: PlannerModule, curves: Curves) -> dict[str, Any]:
+    """Return the numbers of a training for `results.json`."""
+    parameters = sum(parameter.numel() for parameter in module.model.parameters())
+    losses = [row["train/loss"] for row in curves.rows]
+    rate = curves.samples / max(curves.seconds, 1e-9)
+    text = (
+        f"{len(curves.rows)} epochs, {parameters:,} parameters, {rate:.1f} samples/s, loss {losses[0]:.3f} -> {losses[-1]:.3f}"
+    )
+    return {
+        "summary": text,
+        "epochs": len(curves.rows),
+        "parameters": parameters,
+        "samples_per_s": round(rate, 2),
+        "share_waiting": round(curves.waited_s / max(curves.seconds, 1e-9), 4),
+        "curves": [{name: round(value, 6) for name, value in row.items()} for row in curves.rows],
+    }
 
-    Raises:
-        PlutoError: The file is no checkpoint, or its weights are not this model's.
-    """
-    try:
-        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:
-        message = f"{checkpoint} cannot be read as a checkpoint: {error}"
-        raise PlutoError(message) from error
-    weights = {name.removeprefix("model."): value for name, value in stored.items() if name.startswith("model.")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        message = f"{checkpoint} holds weights of another model: {error}"
-        raise PlutoError(message) from None
+
+def _log_folders(job: TrainingJob, trainer: pl.Trainer) -> dict[str, Path]:
+    """Return where the loggers wrote, by what they are; those that write elsewhere are left out."""
+    pairs = zip(job.loggers, trainer.loggers, strict=True)
+    folders = {type(maker).__name__: getattr(logger, "log_dir", None) for maker, logger in pairs}
+    return {f"{name} log": Path(folder) for name, folder in folders.items() if folder and Path(folder).is_dir()}
 
 
 def make(config: LightningConfig, context: Context) -> LightningTrainer:

@@ -1,0 +1,83 @@
+"""Checkpoints: what is in them, and how one that does not fit is reported."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pluto_core.errors import PlutoError
+
+EXPERIMENT = "experiment"
+"""Where a checkpoint holds the resolved experiment that made it."""
+_MODEL = "model."
+_SHOWN = 3
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint of ours holds; nothing in it is executed.
+
+    Raises:
+        PlutoError: The file cannot be read, or is no checkpoint.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        message = f"there is no checkpoint {path}"
+        raise PlutoError(message) from None
+    except Exception as error:
+        # The text of torch's error advises to switch the protection off, which must never be done.
+        message = f"{path} cannot be read as a checkpoint: it is cut off, damaged, or holds more than weights and numbers"
+        raise PlutoError(message) from error
+    if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), Mapping):
+        message = f"{path} is no checkpoint of a training: it holds no 'state_dict'"
+        raise PlutoError(message)
+    return stored
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load the weights of a checkpoint into a model.
+
+    Raises:
+        PlutoError: The file is no checkpoint, or its weights are not this model's.
+    """
+    model.load_state_dict(_fitting(model, read_checkpoint(path), path))
+
+
+def require_continuable(model: nn.Module, path: Path) -> None:
+    """Prove that training can go on from a checkpoint, before the trainer tries.
+
+    Raises:
+        PlutoError: It cannot; the message says what to do.
+    """
+    try:
+        stored = read_checkpoint(path)
+        _fitting(model, stored, path)
+    except PlutoError as error:
+        raise _cannot_go_on(str(error)) from error
+    absent = [key for key in ("optimizer_states", "lr_schedulers", "loops", "callbacks") if key not in stored]
+    if absent:
+        raise _cannot_go_on(f"{path} holds weights only, without {', '.join(absent)}")
+
+
+def _cannot_go_on(why: str) -> PlutoError:
+    return PlutoError(f"training cannot go on: {why}; remove the file, or start a new run with --fresh")
+
+
+def _fitting(model: nn.Module, stored: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """Return the model's weights in a checkpoint, which are all there and have its shapes."""
+    weights = {name.removeprefix(_MODEL): one for name, one in stored["state_dict"].items() if name.startswith(_MODEL)}
+    wanted = model.state_dict()
+    found = [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(one.shape)}"
+        for name, one in wanted.items()
+        if (name in weights and weights[name].shape != one.shape)
+    ]
+    found += [f"{name} is missing" for name in wanted.keys() - weights.keys()]
+    found += [f"{name} is unknown" for name in weights.keys() - wanted.keys()]
+    if found:
+        shown = ", ".join(sorted(found)[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+        message = f"{path} holds the weights of another model: {shown}"
+        raise PlutoError(message)
+    return weights

@@ -1,0 +1,71 @@
+import types
+
+import pytest
+
+from pluto_core.component import Context
+from pluto_core.errors import PlutoError
+from pluto_lightning.callbacks import Curves, EarlyStopping
+from pluto_lightning.config import EarlyStoppingConfig
+
+
+def test_training_stops_when_a_value_no_longer_gets_better(fit):
+    """With a value that should grow but falls, training ends after the first validation plus the patience."""
+    stopping = EarlyStopping(EarlyStoppingConfig(monitor="val/loss", mode="max", patience=2), Context())
+    result, _ = fit(settings={"epochs": 20}, callbacks=[stopping])
+    assert result.numbers["epochs"] == 3
+
+
+def test_training_goes_on_while_the_value_gets_better(fit):
+    """A falling loss is no reason to stop."""
+    stopping = EarlyStopping(EarlyStoppingConfig(patience=1), Context())
+    result, _ = fit(settings={"epochs": 3}, callbacks=[stopping])
+    assert result.numbers["epochs"] == 3
+
+
+def test_a_value_that_does_not_exist_is_one_message(fit):
+    """A misspelt value to watch is told with those that there are."""
+    stopping = EarlyStopping(EarlyStoppingConfig(monitor="val/lss"), Context())
+    with pytest.raises(PlutoError, match=r"early_stopping: there is no value 'val/lss'.*val/loss"):
+        fit(callbacks=[stopping])
+
+
+def trainer(epoch, **values):
+    return types.SimpleNamespace(current_epoch=epoch, max_epochs=4, callback_metrics=values)
+
+
+def test_rows_hold_what_is_fresh(capsys):
+    """Old values of validation, values that Lightning repeats and those that are no numbers stay out."""
+    curves = Curves(lines=True)
+    values = {"train/loss": 1.0, "train/loss_step": 1.1, "train/loss_epoch": 1.0, "val/loss": 2.0, "lr": float("nan")}
+    curves.on_train_epoch_start(None, None)
+    curves.on_train_epoch_end(trainer(0, **values), None)
+    curves.on_train_epoch_start(None, None)
+    curves.on_validation_end(None, None)
+    curves.on_train_epoch_end(trainer(1, **values), None)
+    curves.on_train_epoch_start(None, None)
+    curves.on_train_epoch_end(trainer(2, **values), None)
+    assert curves.rows == [
+        {"epoch": 0.0, "train/loss": 1.0},
+        {"epoch": 1.0, "train/loss": 1.0, "val/loss": 2.0},
+        {"epoch": 2.0, "train/loss": 1.0},
+    ]
+    assert capsys.readouterr().out.splitlines()[1] == "epoch 2 of 4: train/loss 1.000, val/loss 2.000"
+
+
+def test_curves_go_on_after_an_interruption():
+    """Rows, samples and times of earlier processes count, as many goes as there were."""
+    first = Curves(lines=False)
+    first.load_state_dict({"rows": [{"epoch": 0.0}], "samples": 5, "seconds": 2.0, "waited_s": 1.0})
+    first.on_train_start(None, None)
+    first.on_train_epoch_start(None, None)
+    first.on_train_batch_start(None, None, None, 0)
+    first.on_train_batch_end(None, None, None, types.SimpleNamespace(size=3), 0)
+    first.on_train_epoch_end(trainer(1), None)
+    first.on_train_end(None, None)
+    assert first.seconds == first.state_dict()["seconds"]
+    again = Curves(lines=False)
+    again.load_state_dict(first.state_dict())
+    assert again.rows == [{"epoch": 0.0}, {"epoch": 1.0}]
+    assert again.samples == 8
+    assert again.seconds == first.seconds > 2.0
+    assert again.waited_s >= 1.0

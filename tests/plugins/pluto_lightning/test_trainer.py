@@ -1,0 +1,232 @@
+import itertools
+import json
+import signal
+
+import attrs
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from pluto_core.errors import PlutoError
+from pluto_lightning.config import LightningConfig
+
+
+class Interruption(pl.Callback):
+    """Ends the process of training as Ctrl-C does, in the middle of an epoch."""
+
+    def __init__(self, epoch, batch):
+        self.epoch, self.batch = epoch, batch
+
+    def make(self, _run_dir):
+        """Return itself."""
+        return self
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Interrupt."""
+        if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
+            raise KeyboardInterrupt
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_the_same_seed_gives_the_same_weights(fit, world):
+    """Two trainings of one job end with equal weights; another seed gives others; the loss falls."""
+    result, first = fit("first")
+    _, second = fit("second")
+    _, other = fit("other", seed=8)
+    assert same(world.weights(first), world.weights(second))
+    assert not same(world.weights(first), world.weights(other))
+    curve = [row["train/loss"] for row in result.numbers["curves"]]
+    assert curve[-1] < curve[0]
+
+
+@pytest.mark.parametrize("moment", [(1, 0), (2, 1), (2, 3)])
+def test_an_interrupted_training_ends_like_an_undisturbed_one(moment, fit, world, tmp_path):
+    """Ctrl-C between or within epochs, and a second go, give bit for bit the weights and curves of one go."""
+    settings = {"epochs": 4}
+    calm, calm_dir = fit("calm", settings=settings)
+    with pytest.raises(KeyboardInterrupt):
+        fit("wild", settings=settings, callbacks=[Interruption(*moment)])
+    torch.manual_seed(99)
+    wild, wild_dir = fit("wild", settings=settings)
+    assert same(world.weights(calm_dir), world.weights(wild_dir))
+    assert calm.numbers["curves"] == wild.numbers["curves"]
+    assert calm.numbers["epochs"] == 4
+
+
+def test_an_interrupt_leaves_ctrl_c_as_it_was(fit):
+    """After an interrupt the program's own handler is in place again."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(callbacks=[Interruption(0, 1)])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_training_is_not_trained_again(fit, world):
+    """A second go on a complete run changes no weight and gives the same curves."""
+    first, folder = fit()
+    before = world.weights(folder)
+    second, _ = fit()
+    assert same(before, world.weights(folder))
+    assert first.numbers["curves"] == second.numbers["curves"]
+
+
+def test_the_result_names_numbers_and_files_that_exist(fit):
+    """Every file is there, the numbers are plain and finite, the best checkpoint is that of the least loss."""
+    result, folder = fit(settings={"epochs": 3, "save_top_k": 1})
+    assert {"checkpoint (best)", "checkpoint (last)"} <= result.files.keys()
+    assert all(path.exists() for path in result.files.values())
+    assert json.loads(json.dumps(result.numbers, allow_nan=False)) == result.numbers
+    losses = [row["val/loss"] for row in result.numbers["curves"]]
+    assert f"={min(losses):.3f}" in result.files["checkpoint (best)"].name
+    assert len(list((folder / "checkpoints").iterdir())) == 2
+    assert result.numbers["parameters"] == 3 * 24 + 24
+    assert "3 epochs, 96 parameters" in result.numbers["summary"]
+
+
+def test_a_checkpoint_holds_weights_once_and_says_what_made_it(fit):
+    """Loaded with weights_only, it has the model's tensors under `model.` and nothing twice, and the experiment's text."""
+    _, folder = fit()
+    stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert sorted(stored["state_dict"]) == ["model.linear.bias", "model.linear.weight"]
+    assert stored["experiment"] == 'name = "toy"\n'
+
+
+def test_values_of_validation_stand_only_where_it_ran(fit):
+    """With validation every second epoch, the rows between have no `val/` values instead of old ones."""
+    result, _ = fit(settings={"epochs": 5, "validate_every": 2})
+    validated = ["val/loss" in row for row in result.numbers["curves"]]
+    assert validated == [False, True, False, True, False]
+    names = result.numbers["curves"][1]
+    assert {"epoch", "train/loss", "val/loss", "val/ade_top1_m", "val/fde_top1_m"} <= names.keys()
+    assert not [name for name in names if name.endswith(("_step", "_epoch"))]
+
+
+def test_without_validation_the_last_checkpoint_is_the_only_one(fit, world):
+    """A part `val` that is not there is no mistake."""
+    result, folder = fit(parts={"train": world.loader("train", 8)})
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert "checkpoint (best)" not in result.files
+
+
+def test_max_steps_and_accumulation_count_steps_of_the_optimizer(fit):
+    """`max_steps` ends training inside an epoch; `accumulate` makes one step of several batches."""
+    _, folder = fit("few", settings={"epochs": 5, "max_steps": 6})
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6
+    _, folder = fit("joined", settings={"accumulate": 3})
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_a_nan_is_one_message_that_names_the_scenarios(fit, world):
+    """A loss that is no number stops training before it reaches the weights."""
+    parts = {"train": world.loader("train", 4, spoilt=True)}
+    with pytest.raises(PlutoError, match=r"loss became NaN.*epoch 0.*log-train/0002@2") as caught:
+        fit(parts=parts)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"monitor": "val/los"}, "val/los"), ({"devices": 3, "accelerator": "gpu"}, "gpu|GPU|CUDA|MPS")],
+)
+def test_settings_that_lightning_refuses_are_one_message(settings, words, fit):
+    """A value to monitor that does not exist, or a device, is the user's mistake and told as such."""
+    if settings.get("accelerator") == "gpu" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(PlutoError, match=words):
+        fit(settings=settings)
+
+
+def test_evaluation_plans_for_every_scenario_in_order(fit, world, tmp_path):
+    """Batches come in the order of the part, with truth and speeds; the trained model beats the untrained one."""
+    _, folder = fit(settings={"epochs": 6})
+    trainer, job = world.trainer(), world.job(tmp_path / "evaluation")
+
+    def fde(checkpoint):
+        found = list(trainer.evaluate(job, "val", checkpoint))
+        keys = [one.token for batch in found for one in batch.ids]
+        assert keys == [f"{number:04x}" for number in range(6)]
+        assert all(set(batch.losses) == {"loss"} for batch in found)
+        return np.mean([np.hypot(*(b.plan.trajectories[:, 0, :, :2] - b.truth.trajectory[..., :2]).T).mean() for b in found])
+
+    assert fde(folder / "checkpoints" / "last.ckpt") < fde(None)
+
+
+def test_evaluation_uses_the_weights_that_it_is_given(fit, world, tmp_path):
+    """The evaluated model has the checkpoint's weights, in evaluation mode."""
+    _, folder = fit()
+    made = []
+
+    def make_model():
+        made.append(world.model())
+        return made[-1]
+
+    job = attrs.evolve(world.job(tmp_path / "other"), make_model=make_model)
+    list(world.trainer().evaluate(job, "val", folder / "checkpoints" / "last.ckpt"))
+    assert torch.equal(made[0].linear.weight, world.weights(folder)["model.linear.weight"])
+    assert not made[0].training
+
+
+def test_truth_and_speeds_outlive_the_loaders_buffers(fit, world, tmp_path):
+    """What evaluation hands out is still right after later batches have used the same memory."""
+    parts = {"val": world.loader("val", 24, poison=True)}
+    found = list(world.trainer().evaluate(world.job(tmp_path, parts=parts), "val", None))
+    speeds = np.concatenate([batch.speed_mps for batch in found])
+    assert speeds.tolist() == [2.0 + number % 7 for number in range(24)]
+    assert all(np.isfinite(batch.truth.trajectory).all() for batch in found)
+    assert all(np.isfinite(batch.plan.trajectories).all() for batch in found)
+
+
+def test_lightning_never_sees_a_slot_that_is_used_again(fit, world):
+    """With poisoned buffers training gives the same weights: nothing is read too late."""
+    _, plain = fit("plain")
+    parts = {"train": world.loader("train", 16, poison=True), "val": world.loader("val", 6, poison=True)}
+    _, poisoned = fit("poisoned", parts=parts)
+    assert same(world.weights(plain), world.weights(poisoned))
+
+
+def test_compiling_keeps_the_names_of_weights(fit, world, monkeypatch):
+    """A compiled model's checkpoint fits the plain one; the compiler itself is not what is tested here."""
+    compiled = []
+
+    def compile_nothing(self):
+        compiled.append(self)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_nothing)
+    _, folder = fit(settings={"compile": True})
+    assert [type(one) for one in compiled] == [world.model]
+    assert sorted(world.weights(folder)) == ["model.linear.bias", "model.linear.weight"]
+
+
+def test_batches_are_asked_for_by_epoch(fit, world):
+    """Every epoch asks the loader for its own order, also when training goes on."""
+    asked = []
+
+    class Watched:
+        def __init__(self, source):
+            self._source = source
+            self.batch_size, self.sample_spec = source.batch_size, source.sample_spec
+
+        def count(self, **options):
+            return self._source.count(**options)
+
+        def batches(self, epoch, **options):
+            asked.append(epoch)
+            return self._source.batches(epoch, **options)
+
+    def parts():
+        return {"train": Watched(world.loader("train", 8))}
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings={"epochs": 4}, parts=parts(), callbacks=[Interruption(2, 0)])
+    fit(settings={"epochs": 4}, parts=parts())
+    assert [epoch for epoch, _ in itertools.groupby(asked)] == [0, 1, 2, 3]
+
+
+def test_the_defaults_are_the_published_recipe():
+    """Epochs, clipping and precision are those of the training specification."""
+    config = LightningConfig()
+    assert (config.epochs, config.gradient_clip, config.precision, config.validate_every) == (25, 5.0, "32", 1)
