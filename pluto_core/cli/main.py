@@ -15,9 +15,11 @@ COMMANDS = {
     "show": LazyCommand("pluto_core.cli.show:show", "Print an experiment with every setting and where it comes from."),
     "plugins": LazyCommand("pluto_core.cli.plugins:plugins", "What experiments can be made of."),
     "schema": LazyCommand("pluto_core.cli.schema:schema", "JSON Schema of experiment files, for editors."),
+    "new": LazyCommand("pluto_core.cli.new:new", "Write the package of a plugin, or an experiment, to begin with."),
     "runs": LazyCommand("pluto_core.cli.runs:runs", "List the runs of a folder."),
     "scenarios": LazyCommand("pluto_core.cli.scenarios:scenarios", "List the scenarios that an experiment selects."),
     "plan": LazyCommand("pluto_core.cli.plan:plan", "Measure a sample and say what the cache step will take."),
+    "doctor": LazyCommand("pluto_core.cli.doctor:doctor", "Look at versions, disk, plugins and data; say what to do next."),
     "cache": LazyCommand("pluto_core.cli.cache:cache", "Look at a cache, prove it, copy it, mend it, remove it."),
 }
 """Name of each command, where it is, and its line in `pluto --help`."""
