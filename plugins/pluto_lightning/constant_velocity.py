@@ -43,8 +43,9 @@ class DistanceObjective:
         del training
         ahead = outputs["distance"]
         truth, valid = batch["truth"]["trajectory"], batch["truth"]["valid"]
-        distance = torch.hypot(ahead - truth[..., 0], truth[..., 1])
-        return {"loss": (distance * valid).sum() / valid.sum().clamp(min=1)}
+        # Detached: the length of nothing has no gradient, and a NaN would end in the only parameter.
+        distance = torch.hypot(ahead.detach() - truth[..., 0], truth[..., 1])
+        return {"loss": (distance * valid).sum() / valid.sum().clamp(min=1) + 0.0 * ahead.sum()}
 
 
 def make(config: ConstantVelocityConfig, _context: Context) -> ConstantVelocity:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError

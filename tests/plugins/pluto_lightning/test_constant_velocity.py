@@ -43,7 +43,10 @@ def test_the_objective_is_the_mean_distance_over_valid_steps():
     }
     model = make(CONFIG, Context())
     outputs = model(batch)
-    assert make_objective(ConstantConfig(), Context())(outputs, batch, training=False)["loss"] == pytest.approx(3.0)
+    loss = make_objective(ConstantConfig(), Context())(outputs, batch, training=False)["loss"]
+    assert loss.item() == pytest.approx(3.0)
+    loss.backward()
+    assert model.scale.grad == 0
     errors = displacement_errors(model.plan(outputs, batch), Truth(trajectory=truth, valid=valid))
     assert errors["ade_top1_m"][0] == pytest.approx(3.0)
 
