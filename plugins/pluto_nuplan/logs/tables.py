@@ -2,6 +2,9 @@
 
 # ruff: noqa: S608 -- queries are put together from the constants of this module only; values are parameters
 
+import json
+
+import attrs
 import numpy as np
 
 from pluto_core.errors import Reason, SampleError
@@ -12,6 +15,16 @@ from pluto_nuplan.logs.database import NO_TOKEN, Columns, Database, Words, hex_t
 CHANNEL = "MergedPointCloud"
 """The lidar whose rows are the frames."""
 _CATEGORIES = {category.name.lower(): category for category in Category}
+
+
+@attrs.frozen(eq=False)
+class Wanted:
+    """Some frames of a log, and how to find their rows."""
+
+    frames: Ints
+    """Different ones."""
+    indexed: bool
+    """Whether the file has an index for it; without, one pass over the table finds the rows of all."""
 
 
 def _number(column: str, name: str) -> str:
@@ -52,7 +65,7 @@ _BOXES = (
 _LIGHTS = (
     f"SELECT {_token('lidar_pc_token', 'frame')}, cast(lane_connector_id AS INTEGER) AS connector, "
     "CASE status WHEN 'green' THEN 0 WHEN 'yellow' THEN 1 WHEN 'red' THEN 2 ELSE 3 END AS status "
-    "FROM traffic_light_status WHERE lane_connector_id IS NOT NULL {and_where} ORDER BY rowid"
+    "FROM traffic_light_status WHERE lane_connector_id IS NOT NULL {where} ORDER BY rowid"
 )
 
 
@@ -133,9 +146,9 @@ def read_frames(database: Database, scene_tokens: Words) -> Frames:
     )
 
 
-def read_ego(database: Database, frames: Frames, wanted: Ints | None) -> EgoMotion:
+def read_ego(database: Database, frames: Frames, wanted: Wanted | None) -> EgoMotion:
     """Return the ego vehicle at `wanted` frames, or at all (None)."""
-    rows = _of_frames(database, _EGO.format(where="{}"), "WHERE p.token", frames, wanted)
+    rows = _of_frames(database, _EGO, ("WHERE", "p.token"), frames, wanted)
     frame = frames.lookup.find(rows.tokens("frame"))
     known = frame >= 0
     motion = EgoMotion(
@@ -176,9 +189,9 @@ def read_tracks(database: Database) -> LogTracks:
     )
 
 
-def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: Ints | None) -> Boxes:
+def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: Wanted | None) -> Boxes:
     """Return the boxes of `wanted` frames, or of the whole log (None). Boxes of unknown frames or tracks are left out."""
-    rows = _of_frames(database, _BOXES.format(where="{}"), "WHERE lidar_pc_token", frames, wanted)
+    rows = _of_frames(database, _BOXES, ("WHERE", "lidar_pc_token"), frames, wanted)
     frame = frames.lookup.find(rows.tokens("frame"))
     track = tracks.lookup.find(rows.tokens("track"))
     order = _by_frame(frame, (frame >= 0) & (track >= 0))
@@ -186,7 +199,7 @@ def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: In
     velocity[~np.isfinite(velocity)] = 0.0
     whole = np.isfinite(sum(rows.floats(name) for name in ("x", "y", "yaw", "width", "length")))
     return Boxes(
-        spans=Spans.of(frame[order], len(frames), wanted),
+        spans=Spans.of(frame[order], len(frames), None if wanted is None else wanted.frames),
         track=track[order].astype(np.int32),
         pose=_pairs(rows, "x", "y", "yaw")[order],
         velocity=velocity[order],
@@ -195,24 +208,29 @@ def read_boxes(database: Database, frames: Frames, tracks: LogTracks, wanted: In
     )
 
 
-def read_lights(database: Database, frames: Frames, wanted: Ints | None) -> LogLights:
+def read_lights(database: Database, frames: Frames, wanted: Wanted | None) -> LogLights:
     """Return the traffic lights of `wanted` frames, or of the whole log (None)."""
-    rows = _of_frames(database, _LIGHTS.format(and_where="{}"), "AND lidar_pc_token", frames, wanted)
+    rows = _of_frames(database, _LIGHTS, ("AND", "lidar_pc_token"), frames, wanted)
     frame = frames.lookup.find(rows.tokens("frame"))
     order = _by_frame(frame, frame >= 0)
     return LogLights(
-        spans=Spans.of(frame[order], len(frames), wanted),
+        spans=Spans.of(frame[order], len(frames), None if wanted is None else wanted.frames),
         connector_id=rows.integers("connector")[order],
         status=rows.integers("status")[order].astype(np.int8),
     )
 
 
-def _of_frames(database: Database, sql: str, condition: str, frames: Frames, wanted: Ints | None) -> Columns:
+def _of_frames(database: Database, sql: str, condition: tuple[str, str], frames: Frames, wanted: Wanted | None) -> Columns:
+    """Return the rows of `wanted` frames, or all; `condition` is a keyword and the column that holds the frame's token."""
     if wanted is None:
-        return database.read(sql.format(""))
-    octets = frames.token[wanted].astype(">u8").tobytes()
+        return database.read(sql.format(where=""))
+    keyword, column = condition
+    octets = frames.token[wanted.frames].astype(">u8").tobytes()
     blobs = [octets[place : place + 8] for place in range(0, len(octets), 8)]
-    return database.read(sql.format(f"{condition} = ?"), blobs)
+    if wanted.indexed:
+        return database.read(sql.format(where=f"{keyword} {column} = ?"), blobs)
+    held = json.dumps([blob.hex().upper() for blob in blobs])
+    return database.read(sql.format(where=f"{keyword} hex({column}) IN (SELECT value FROM json_each(?))"), [held])
 
 
 def _by_frame(frame: Ints, kept: Mask) -> Ints:

@@ -138,15 +138,17 @@ def test_heading_is_that_of_the_reference(quaternion: list[float]) -> None:
     assert abs(math.remainder(difference, math.tau)) < 1e-7
 
 
-def test_window_and_whole_log_give_the_same(log_file: Path) -> None:
-    """What an index finds for single frames equals what a pass over the whole log gives, also out of order."""
+@pytest.mark.parametrize("indexed", [True, False])
+def test_window_and_whole_log_give_the_same(log_file: Path, *, indexed: bool) -> None:
+    """What is found for single frames, by index or in one pass, equals what the whole log gives, also out of order."""
     index = read_index(log_file)
     wanted = np.array([3, 4, 120, 50])
+    asked = tables.Wanted(wanted, indexed=indexed)
     with opened(log_file) as database:
         tracks = tables.read_tracks(database)
-        some, every = (tables.read_boxes(database, index.frames, tracks, frames) for frames in (wanted, None))
-        few_lights, all_lights = (tables.read_lights(database, index.frames, frames) for frames in (wanted, None))
-        ego, all_ego = (tables.read_ego(database, index.frames, frames) for frames in (wanted, None))
+        some, every = (tables.read_boxes(database, index.frames, tracks, frames) for frames in (asked, None))
+        few_lights, all_lights = (tables.read_lights(database, index.frames, frames) for frames in (asked, None))
+        ego, all_ego = (tables.read_ego(database, index.frames, frames) for frames in (asked, None))
     for held, whole, names in (
         (some, every, ("track", "pose", "velocity", "size")),
         (few_lights, all_lights, ("connector_id", "status")),
@@ -161,23 +163,27 @@ def test_window_and_whole_log_give_the_same(log_file: Path) -> None:
     assert not some.spans.covers(np.array([5]))
 
 
-def test_a_single_window_leaves_the_log_unread(log_file: Path, tmp_path: Path) -> None:
-    """With indices one window reads its frames only; without them, or when windows add up to the log, all is read."""
-    log = Log(log_file, read_index(log_file))
-    total = len(log.index.frames)
-    assert len(log.hold(np.arange(40)).boxes.spans.frames) == 40
-    for start in range(40, 240, 40):
-        log.hold(np.arange(start, start + 40))
-    assert len(log.hold(np.arange(40)).boxes.spans.frames) == total
-    bare = tmp_path / "bare.db"
-    shutil.copy(log_file, bare)
-    with sqlite3.connect(bare) as connection:
+def test_single_windows_leave_the_log_unread_until_that_costs_as_much(log_file: Path, tmp_path: Path) -> None:
+    """One window reads its frames only; when windows add up to the log, all is read: without indices after fewer of them."""
+    bare = without_indices(log_file, tmp_path / "bare.db")
+    counts = {}
+    for path in (log_file, bare):
+        log = Log(path, read_index(path))
+        starts = range(0, 240, 40)
+        counts[path] = [len(log.hold(np.arange(start, start + 40)).boxes.spans.frames) for start in starts]
+        assert np.array_equal(log.hold(np.arange(40)).boxes.pose, Log(log_file, log.index).hold(np.arange(280)).boxes.pose)
+    assert counts == {log_file: [40] * 5 + [280], bare: [40] * 2 + [280] * 4}
+
+
+def without_indices(log_file: Path, copy: Path) -> Path:
+    """Return a copy of a log whose tables have no index but their keys'."""
+    shutil.copy(log_file, copy)
+    with sqlite3.connect(copy) as connection:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall()
         for (name,) in names:
             connection.execute(f"DROP INDEX {name}")
-    scanned = Log(bare, read_index(bare)).hold(np.arange(40))
-    assert len(scanned.boxes.spans.frames) == total
-    assert np.array_equal(scanned.boxes.pose, log.hold(np.arange(40)).boxes.pose)
+    connection.close()
+    return copy
 
 
 def test_reading_leaves_no_trace(log_file: Path, tmp_path: Path) -> None:
