@@ -1,8 +1,10 @@
-"""Whether the components of an experiment fit together: what must be there, which arrays one needs of another, and what
-plugins promise of a component before it is made (`Component.facts`).
+"""Whether the components of an experiment fit together.
+
+What must be there, which arrays one needs of another, and what plugins promise of a component before it is made
+(`Component.facts`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pluto_core.arrays import ArraySpec, join
@@ -12,24 +14,26 @@ from pluto_core.experiment.nodes import Origin, dotted
 from pluto_core.experiment.sections import Chosen, Sections
 from pluto_core.filters import ScenarioFilter, contradictions, unanswered
 from pluto_core.kinds import BY_SECTION
-from pluto_core.settings import TopLevel
+from pluto_core.settings import Step
 
 _BUILDERS = ("features", "targets")
 _READERS = ("augmentations", "model", "objective")
 _SHOWN = 5
 
 
-def check_presence(sections: Sections, top: TopLevel, whole: Origin) -> None:
-    """Note what the experiment's steps need and nobody names."""
+def check_presence(sections: Sections, steps: Sequence[Step] | None, whole: Origin) -> None:
+    """Note what the experiment's steps need and nobody names; None: it is not known which steps are meant."""
     named = sections.root.value
     blame = sections.structurer.blame
     if "source" not in named and "cache" not in named:
         blame(whole, (), "there is no [source]; add one, or a [cache] to train from")
-    if {"train", "validate", "test"} & set(top.steps):
+    if steps is None:
+        return
+    needing = [step for step in steps if step != "cache"]
+    if needing:
         if "model" not in named:
-            steps = ", ".join(step for step in top.steps if step != "cache")
-            blame(whole, (), f"there is no [model], which the steps need ({steps})")
-    elif "cache" in top.steps and "source" in named and not {"model", "features", "targets"} & named.keys():
+            blame(whole, (), f"there is no [model], which the steps need ({', '.join(needing)})")
+    elif "cache" in steps and "source" in named and not {"model", "features", "targets"} & named.keys():
         blame(whole, (), "there is nothing to compute: add [[features]], or a [model] that requires some")
 
 

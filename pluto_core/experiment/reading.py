@@ -63,9 +63,9 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
     sections = Sections(merged.root, merged.catalogue)
     _check_plugins(sections, modules)
     top, scenario_filter, loader = sections.settings()
-    steps = frozenset(STEPS if top is None else top.steps)
-    sections.select(steps)
-    agreement.check_presence(sections, top or TopLevel(), Origin(str(path)))
+    steps = sections.steps() if top is None else top.steps
+    sections.select(frozenset(STEPS if steps is None else steps))
+    agreement.check_presence(sections, steps, Origin(str(path)))
     agreement.check_sharing(sections)
     if scenario_filter is not None:
         agreement.check_filter(sections, scenario_filter)

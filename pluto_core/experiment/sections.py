@@ -9,12 +9,12 @@ from pluto_core.component import Requirement, suggestion
 from pluto_core.errors import Mistake, PlutoError
 from pluto_core.experiment.lines import Path
 from pluto_core.experiment.nodes import REQUIRED_RANK, Node, Origin, build, dotted
-from pluto_core.experiment.structure import FAILED, Structurer, fields_of
+from pluto_core.experiment.structure import FAILED, Structurer, fields_of, hints_of
 from pluto_core.filters import ScenarioFilter
 from pluto_core.kinds import BY_SECTION, KINDS, Kind
 from pluto_core.moments import Selection
 from pluto_core.plugins import Catalogue, PluginBugError
-from pluto_core.settings import CacheSettings, LoaderSettings, TopLevel
+from pluto_core.settings import CacheSettings, LoaderSettings, Step, TopLevel
 
 T = TypeVar("T")
 
@@ -68,6 +68,14 @@ class Sections:
             self._object(self._section("filter"), ScenarioFilter, ("filter",)),
             self._object(self._section("loader"), LoaderSettings, ("loader",)),
         )
+
+    def steps(self) -> tuple[Step, ...] | None:
+        """Return the steps alone, where something else at the top is wrong; None where they are wrong themselves."""
+        node = self.root.value.get("steps")
+        if node is None:
+            return TopLevel().steps
+        value = Structurer().value(node, hints_of(TopLevel)["steps"], ("steps",))
+        return None if value is FAILED else value
 
     def _object(self, node: Node, cls: type[T], path: Path) -> T | None:
         made = self.structurer.table(node, cls, path, listed=str(path[0]) if path else "experiment")

@@ -42,6 +42,14 @@ def execute(
         PlutoError: A step cannot be done.
         KeyboardInterrupt: The user stopped it; what is done is kept.
     """
+    done = perform(experiment, only=only, fresh=fresh, yes=yes, progress=progress)
+    return ExitCode.FAILED if done is None else ExitCode.OK
+
+
+def perform(
+    experiment: Experiment, *, only: Collection[str] = (), fresh: bool = False, yes: bool = False, progress: bool = True
+) -> folders.Run | None:
+    """Run the steps of an experiment and return the run; None where the user was asked and said no. As `execute` otherwise."""
     return _Execution(experiment, Display(progress=progress)).run(only, fresh=fresh, yes=yes)
 
 
@@ -53,10 +61,10 @@ class _Execution:
     parts: list[str] = attrs.field(factory=list[str])
     """What the steps to do read: an empty one is told before hours are spent."""
 
-    def run(self, only: Collection[str], *, fresh: bool, yes: bool) -> int:
+    def run(self, only: Collection[str], *, fresh: bool, yes: bool) -> folders.Run | None:
         steps = [step for step in self.experiment.steps if not only or step in only]
         if fresh and "cache" in steps and not self._wipe_allowed(yes=yes):
-            return ExitCode.FAILED
+            return None
         workspace = Workspace(self.experiment, self.display.note)
         run = folders.claim(
             self.experiment.output_dir, self.experiment.resolved, self.experiment.settings, fresh=fresh, again=bool(only)
@@ -78,7 +86,7 @@ class _Execution:
             raise
         run.close("finished" if all(step in run.steps for step in self.experiment.steps) else "interrupted")
         self._results(run, time.monotonic() - began)
-        return ExitCode.OK
+        return run
 
     def _wipe_allowed(self, *, yes: bool) -> bool:
         workspace = Workspace(self.experiment, self.display.note)

@@ -1,6 +1,5 @@
 """What a run works on: source, listing, builders, cache, parts and their batches, each made when first asked for."""
 
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -177,8 +176,12 @@ class Workspace:
         return any(len(rows) for rows in missing.values())
 
     def wipe_cache(self) -> None:
-        """Delete the cache folder, whatever it holds."""
-        shutil.rmtree(self.cache_path)
+        """Delete the cache; a folder that is none is left as it is, and refused when it is opened.
+
+        Raises:
+            PlutoError: A run uses the cache.
+        """
+        CacheFolder(self.cache_path, self.store, name=self._cache_name).clear()
 
     def types_of(self, ids: Sequence[ScenarioId]) -> list[str]:
         """Return the scenario types of some stored scenarios."""
