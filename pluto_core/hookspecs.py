@@ -11,6 +11,7 @@ A plugin is a module named by an entry point of the group `pluto`. It implements
 Hooks choose, protocols work: hooks run once or a few times a run, nothing that happens for every sample is a hook.
 The order: every `pluto_register_*` when a command needs the catalogue; `pluto_check_experiment` when an experiment has been
 read; then, for every step of a run, `pluto_before_step`, and `pluto_after_step` or `pluto_step_failed`.
+`pluto_doctor_checks` belongs to `pluto doctor` alone.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -200,4 +201,20 @@ def pluto_step_failed(step: "StepView", error: BaseException) -> None:
         error: What ended it.
 
     Example: mark the run as failed in a tracking service.
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking after the installation.
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def pluto_doctor_checks() -> Mapping[str, str]:
+    """Return what `pluto doctor` shall look at: title to `package.module:function`, imported when the command runs.
+
+    The function is called as `function(surroundings)` with `pluto_core.moments.Surroundings`, and returns or yields
+    `pluto_core.moments.Finding`s. One that raises is shown as broken and stops nothing else.
+
+    Example: `{"nuPlan": "pluto_nuplan.doctor:examine"}`
     """

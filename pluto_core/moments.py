@@ -1,8 +1,8 @@
-"""What hooks see of an experiment and of a step."""
+"""What hooks see of an experiment, of a step and of the machine, and what they say about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -70,3 +70,31 @@ class StepReport:
     numbers: Mapping[str, Any]
     files: Mapping[str, Path]
     seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """What a check of `pluto doctor` may look at."""
+
+    environment: Mapping[str, str]
+    """Environment variables."""
+    cache_home: Path
+    """The user's cache folder; it may not exist yet."""
+    progress: Callable[[int, int], None] = lambda _done, _total: None
+    """Told how many of how many things are looked at, where that takes long."""
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that `pluto doctor` looked at."""
+
+    subject: str
+    """What it is about: a package, a folder, a variable."""
+    state: Literal["ok", "note", "broken"]
+    """`broken` is what keeps pluto from working as it is set up, and makes the command end with 1; the rest does not."""
+    text: str
+    """What was found."""
+    advice: str = ""
+    """What to do about it."""
+    command: str = ""
+    """A command to try next."""

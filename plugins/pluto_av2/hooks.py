@@ -20,3 +20,9 @@ def pluto_register_sources() -> list[Component]:
             summary="Argoverse 2 sensor logs and motion-forecasting scenarios.",
         )
     ]
+
+
+@hookimpl
+def pluto_doctor_checks() -> dict[str, str]:
+    """Return what `pluto doctor` looks at."""
+    return {"Argoverse 2": "pluto_av2.doctor:examine"}

@@ -15,3 +15,9 @@ def pluto_register_caches() -> list[Component]:
             summary="Memory-mapped shards of some thousand samples each; the default.",
         )
     ]
+
+
+@hookimpl
+def pluto_doctor_checks() -> dict[str, str]:
+    """Return what `pluto doctor` looks at."""
+    return {"LMDB": "pluto_lmdb.doctor:examine"}

@@ -66,3 +66,9 @@ def pluto_register_splitters() -> Iterable[Component]:
 def pluto_register_presets() -> Mapping[str, str]:
     """Return filters and sources by the names that they have in the reference stack."""
     return {name: f"pluto_nuplan:presets/{name}.toml" for name in (*_FILTERS, *_SOURCES)}
+
+
+@hookimpl
+def pluto_doctor_checks() -> Mapping[str, str]:
+    """Return what `pluto doctor` looks at."""
+    return {"nuPlan": "pluto_nuplan.doctor:examine"}

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from pluto_core import hookspecs
+from pluto_core.component import load
 from pluto_core.experiment import read
 from pluto_core.kinds import BY_NAME, BY_SECTION, KINDS
+from pluto_core.plugins import Catalogue
 
 HOOKS = {name: found for name, found in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("pluto_")}
-MOMENTS = {"pluto_check_experiment", "pluto_before_step", "pluto_after_step", "pluto_step_failed"}
+MOMENTS = {"pluto_check_experiment", "pluto_before_step", "pluto_after_step", "pluto_step_failed", "pluto_doctor_checks"}
 
 
 def test_one_hook_a_kind():
@@ -49,6 +51,14 @@ def test_protocols_exist(kind):
     module, _, name = kind.protocol.partition(":")
     protocol = getattr(importlib.import_module(module), name)
     assert inspect.getdoc(protocol)
+
+
+def test_doctor_checks_exist():
+    """Every check that a bundled plugin names for `pluto doctor` can be imported and explains itself."""
+    answers = Catalogue.load(environment={}).hooks.pluto_doctor_checks()
+    assert answers
+    for target in (target for answer in answers for target in answer.values()):
+        assert inspect.getdoc(load(target))
 
 
 def test_experiments_pass(repository):

@@ -23,7 +23,7 @@ def loaded_by(repository, *arguments, path=()):
     return done.stdout.rpartition("LOADED")[2].split()
 
 
-@pytest.mark.parametrize("command", ["run", "check", "show", "plugins", "schema", "runs", "scenarios"])
+@pytest.mark.parametrize("command", ["run", "check", "show", "plugins", "schema", "runs", "scenarios", "doctor"])
 def test_help_of_commands_is_light(repository, command):
     """The help of a command imports nothing heavy."""
     assert set(loaded_by(repository, command, "--help")) <= {"pluto_core.plugins"}

@@ -1,0 +1,167 @@
+"""What `pluto doctor` looks at for nuPlan: where logs and maps are, whether each opens, and what to download for what."""
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.moments import Finding, Surroundings
+from pluto_nuplan.logs import tables
+from pluto_nuplan.logs.database import opened
+from pluto_nuplan.logs.files import find_logs, find_map_root
+from pluto_nuplan.maps import open_map
+from pluto_nuplan.maps.folder import MAP_VERSION
+from pluto_nuplan.splits import official_logs
+
+DATA, MAPS = "NUPLAN_DATA_ROOT", "NUPLAN_MAPS_ROOT"
+_RUN = "pluto run experiments/sanity.toml"
+_SYNTHETIC = "no data is needed to start: experiments/sanity.toml makes its own, as `pluto data synth` does"
+_SHOWN = 10
+_GB = 1e9
+_SQLITE_PAGES = struct.Struct(">16xH10xI")
+"""Size of a page and their number, in the first bytes of every SQLite file (1 stands for 65536 bytes)."""
+_LARGEST_PAGE = 1 << 16
+_TABLES = ("ego_pose", "lidar_pc", "lidar_box", "track", "category", "scene", "scenario_tag", "traffic_light_status")
+
+
+def examine(surroundings: Surroundings) -> Iterator[Finding]:
+    """Yield what there is of nuPlan, and what is needed for what."""
+    root = surroundings.environment.get(DATA)
+    logs: dict[str, Path] = {}
+    if not root:
+        yield Finding(subject=DATA, state="note", text="is not set", advice=_SYNTHETIC, command=_RUN)
+    else:
+        try:
+            logs = find_logs(root, None)
+        except PlutoError as error:
+            yield _broken(DATA, error, f"set {DATA} to the folder that holds nuplan-v1.1, or logs (.db)")
+    needed: Counter[str] = Counter()
+    if logs:
+        yield from _logs(str(root), logs, needed, surroundings)
+    yield from _maps(root if logs else None, needed, surroundings)
+    yield from downloads(logs)
+
+
+def _broken(subject: str, error: Exception, advice: str) -> Finding:
+    text = error.detail if isinstance(error, SampleError) else str(error)
+    return Finding(subject=subject, state="broken", text=text.removeprefix("source.data_root: "), advice=advice)
+
+
+def _logs(root: str, logs: Mapping[str, Path], needed: "Counter[str]", surroundings: Surroundings) -> Iterator[Finding]:
+    """Open every log; `needed` counts the maps that they name."""
+    refused: list[Finding] = []
+    for count, (name, path) in enumerate(logs.items(), start=1):
+        try:
+            needed[_map_of(path)] += 1
+        except SampleError as error:
+            refused.append(_broken(name, error, "download it again"))
+        surroundings.progress(count, len(logs))
+    size_gb = sum(path.stat().st_size for path in logs.values()) / _GB
+    text = f"{len(logs) - len(refused):,} of {len(logs):,} logs open, {size_gb:.3g} GB in {root}"
+    state: Literal["ok", "broken"] = "broken" if refused else "ok"
+    yield Finding(subject=DATA, state=state, text=text, command=f"{_RUN} --set source.data_root={root}")
+    yield from refused[:_SHOWN]
+    if len(refused) > _SHOWN:
+        yield Finding(subject="logs", state="broken", text=f"{len(refused) - _SHOWN:,} more logs cannot be opened")
+
+
+def _map_of(path: Path) -> str:
+    """Return the map that a log names, once it is known to be whole and to have its tables.
+
+    Raises:
+        SampleError: It is cut off, no database, or lacks a table.
+    """
+    _require_whole(path)
+    with opened(path) as database:
+        name = tables.read_map_name(database)
+        marks = ", ".join(f"'{table}'" for table in _TABLES)
+        sql = f"SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table' AND name IN ({marks})"  # noqa: S608 -- constants
+        there = int(database.read(sql).integers("n")[0])
+    if there < len(_TABLES):
+        raise SampleError(Reason.UNREADABLE_LOG, f"{path.name}: has {there} of the tables {', '.join(_TABLES)}")
+    return name
+
+
+def _require_whole(path: Path) -> None:
+    """Compare the size of a file with what its header says; reading it may not reach what is missing."""
+    with path.open("rb") as stream:
+        header = stream.read(_SQLITE_PAGES.size)
+    if len(header) == _SQLITE_PAGES.size and header.startswith(b"SQLite format 3"):
+        page, pages = _SQLITE_PAGES.unpack(header)
+        whole = (_LARGEST_PAGE if page == 1 else page) * pages
+        if path.stat().st_size < whole:
+            raise SampleError(Reason.UNREADABLE_LOG, f"it is cut off: {path.stat().st_size:,} of {whole:,} bytes")
+
+
+def _maps(root: str | None, needed: "Counter[str]", surroundings: Surroundings) -> Iterator[Finding]:
+    given = surroundings.environment.get(MAPS)
+    if not given and not root:
+        yield Finding(subject=MAPS, state="note", text="is not set")
+        return
+    try:
+        folder = find_map_root(given or None, root or "", MAP_VERSION)
+        named = json.loads((folder / f"{MAP_VERSION}.json").read_text(encoding="utf-8"))
+    except (PlutoError, OSError, ValueError) as error:
+        yield _broken(MAPS, error, f"set {MAPS} to the folder that holds {MAP_VERSION}.json")
+        return
+    beside = "" if given else " (beside the logs)"
+    yield Finding(subject=MAPS, state="ok", text=f"{len(named)} locations in {folder}{beside}")
+    for location in sorted({*named, *needed}):
+        yield _map(folder, location, needed[location], surroundings)
+
+
+def _map(folder: Path, location: str, logs: int, surroundings: Surroundings) -> Finding:
+    try:
+        view = open_map(folder, location, cache_home=surroundings.cache_home)
+    except SampleError as error:
+        if logs:
+            return _broken(location, error, f"download the maps again: {logs:,} logs need this one")
+        return Finding(subject=location, state="note", text=f"{error.detail}; no log here needs it")
+    left_out = "; ".join(view.derived["problems"])
+    text = f"opens: {len(view.lanes):,} lanes and connectors, {len(view.blocks):,} roadblocks; {logs:,} logs need it"
+    return Finding(subject=location, state="note" if left_out else "ok", text=text, advice=left_out and f"left out: {left_out}")
+
+
+@attrs.frozen
+class _Wish:
+    """Something that people want to do, and what of nuPlan it takes."""
+
+    title: str
+    parts: tuple[str, ...]
+    """Parts of the official lists whose logs it needs."""
+    preset: str
+    folders: str
+
+
+_WISHES = (
+    _Wish("val14", ("val",), "val14", "the logs of val"),
+    _Wish("test14-hard", ("test",), "test14-hard", "the logs of test"),
+    _Wish("test14-random", ("test",), "test14-random", "the logs of test"),
+    _Wish("full training", ("train", "val"), "training_scenarios_1M", "the logs of all train parts and of val"),
+)
+
+
+def downloads(logs: Iterable[str]) -> Iterator[Finding]:
+    """Yield for each usual aim what to download, how many logs that is, and how many of them are here."""
+    parts, here = official_logs(), set(logs)
+    count = sum(len(here.intersection(names)) for names in parts.values())
+    text = f"nuPlan v1.1: Maps and the Mini split; {count:,} logs of the official lists are here"
+    yield Finding(subject="to start: mini", state="note", text=text, advice='no sensors; preset = "nuplan_mini" in [source]')
+    for wish in _WISHES:
+        names = {name for part in wish.parts for name in parts[part]}
+        present = len(names & here)
+        text = f"Maps and {wish.folders}: {len(names):,} logs, {present:,} of them here{_takes(wish.preset)}"
+        advice = "" if present == len(names) else f'no sensors; preset = "{wish.preset}" in [filter]'
+        yield Finding(subject=f"for {wish.title}", state="ok" if present == len(names) else "note", text=text, advice=advice)
+
+
+def _takes(preset: str) -> str:
+    """Return the first sentence of a preset, which says what it takes."""
+    text = files("pluto_nuplan").joinpath(f"presets/{preset}.toml").read_text(encoding="utf-8")
+    return "; " + text.splitlines()[0].partition(":")[2].strip().partition(". ")[0].rstrip(".")
