@@ -1,9 +1,8 @@
 """`pluto cache`: look at a cache, prove it, copy it, mend it, remove it."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 Decorated = Callable[..., Any]
 Names = tuple[str, ...]
+
+_MANIFEST = "manifest.json"
 
 
 def cache_options(command: Decorated) -> Decorated:
@@ -100,9 +101,10 @@ def verify(
 def export(path: Path, modules: Names, without: Names, as_json: bool, target: Path) -> int:
     """Write every sample of CACHE as TOKEN.npz, as cached; TOKEN@START_US.npz where a token occurs twice."""
     from pluto_core.pipeline import maintenance
+    from pluto_core.pipeline.durable import explained
 
     folder = _opened(path, load_catalogue(modules, without))
-    with _writing(target), bar("export") as show:
+    with explained(target), bar("export") as show:
         count = maintenance.export(folder, target, progress=show)
     return _say({"path": str(folder.path), "to": str(target), "samples": count}, _exported, as_json=as_json)
 
@@ -114,6 +116,7 @@ def export(path: Path, modules: Names, without: Names, as_json: bool, target: Pa
 def import_(path: Path, modules: Names, without: Names, as_json: bool, target: Path, use: str | None) -> int:
     """Copy the samples of one CACHE into another one, which may be stored otherwise; those that it has are kept."""
     from pluto_core.pipeline import copying
+    from pluto_core.pipeline.durable import explained
 
     catalogue = load_catalogue(modules, without)
     source = _opened(path, catalogue)
@@ -124,7 +127,7 @@ def import_(path: Path, modules: Names, without: Names, as_json: bool, target: P
     if not copy.store.suffix:
         message = f"a cache in {copy.name!r} ends with its process; name another store with --use"
         raise PlutoError(message)
-    with _writing(target), bar("import") as show:
+    with explained(target), bar("import") as show:
         values = copying.copy(source, copy, progress=show)
     told = {"path": str(source.path), "to": str(copy.path), "store": copy.name, "values": values}
     return _say(told, _imported, as_json=as_json)
@@ -157,9 +160,10 @@ def retry(file: Path, settings: Names, modules: Names, without: Names, as_json: 
 def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
     """Join small shards of CACHE and drop values that nothing finds any more. Stop trainings that read it first."""
     from pluto_core.pipeline import copying
+    from pluto_core.pipeline.durable import explained
 
     folder = _opened(path, load_catalogue(modules, without))
-    with _writing(path), bar("compact") as show:
+    with explained(path), bar("compact") as show:
         done = copying.compact(folder, progress=show)
     told = {
         "path": str(folder.path),
@@ -177,19 +181,19 @@ def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> int:
     """Remove CACHE and all its samples, after asking."""
-    from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
+    from pluto_core.pipeline.durable import explained
 
-    folder = _opened(path, load_catalogue(modules, without))
+    folder = _to_remove(path, load_catalogue(modules, without))
     if not yes:
         if not sys.stdin.isatty():
             message = f"this deletes the cache {path}; say --yes to allow it"
             raise PlutoError(message)
-        click.echo(cache_text.head(maintenance.info(folder)), err=True)
+        click.echo(_head(folder), err=True)
         if not click.confirm("delete it?", err=True):
             click.echo("nothing was deleted", err=True)
             return int(ExitCode.FAILED)
-    with _writing(path):
+    with explained(path):
         maintenance.delete(folder)
     left = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     return _say({"path": str(folder.path), "removed": True, "left": left}, _removed, as_json=as_json)
@@ -202,6 +206,29 @@ def _opened(path: Path, catalogue: "Catalogue") -> "CacheFolder":
     if not path.is_dir():
         raise PlutoError(f"there is no cache at {path}; name the folder that `pluto show FILE` calls cache.path")
     return _folder(path, store_name(path), catalogue)
+
+
+def _to_remove(path: Path, catalogue: "Catalogue") -> "CacheFolder":
+    """Return a cache to remove, which may be one that this program cannot read."""
+    from pluto_core.kinds import BY_NAME
+
+    try:
+        return _opened(path, catalogue)
+    except PlutoError:
+        if not (path / _MANIFEST).is_file():
+            raise
+    return _folder(path, str(BY_NAME["caches"].default), catalogue)
+
+
+def _head(folder: "CacheFolder") -> str:
+    """Return what a cache is, as far as it can be read."""
+    from pluto_core.cli import cache_text
+    from pluto_core.pipeline import maintenance
+
+    try:
+        return cache_text.head(maintenance.info(folder))
+    except PlutoError as error:
+        return str(error)
 
 
 def _folder(path: Path, use: str, catalogue: "Catalogue") -> "CacheFolder":
@@ -217,7 +244,7 @@ def _store_of(target: Path) -> str:
     from pluto_core.kinds import BY_NAME
     from pluto_core.pipeline.maintenance import store_name
 
-    return store_name(target) if (target / "manifest.json").exists() else str(BY_NAME["caches"].default)
+    return store_name(target) if (target / _MANIFEST).exists() else str(BY_NAME["caches"].default)
 
 
 def _recompute(folder: "CacheFolder", count: int, experiment: Any) -> "Recompute":
@@ -236,15 +263,6 @@ def _recompute(folder: "CacheFolder", count: int, experiment: Any) -> "Recompute
         lines = different or [f"it has {', '.join(manifest.tags)}, the experiment {', '.join(workspace.builders.tags)}"]
         raise PlutoError("\n  ".join([f"the cache {folder.path} was made from something else than {experiment.path}:", *lines]))
     return Recompute(workspace.source, builders, count)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a message."""
-    try:
-        yield
-    except OSError as error:
-        raise PlutoError(f"cannot write to {error.filename or path}: {error.strerror or error}") from error
 
 
 def _say(told: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool) -> int:

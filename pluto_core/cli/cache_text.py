@@ -13,9 +13,10 @@ _SHOWN = 10
 def head(told: Told) -> str:
     """Return the first lines about a cache: what it is and how much."""
     source = f", of {told['source']}" if told["source"] else ""
+    logs = f"{told['logs']:,} log{'' if told['logs'] == 1 else 's'}"
     return (
         f"{told['path']} ({told['store']}{source})\n"
-        f"  {told['samples']:,} samples of {told['logs']:,} logs; {size_of(told['bytes'])} in {shards(told['shards'])}"
+        f"  {told['samples']:,} samples of {logs}; {size_of(told['bytes'])} in {shards(told['shards'])}"
     )
 
 

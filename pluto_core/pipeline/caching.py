@@ -103,7 +103,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
         try:
             _run(worker, job, work, meter, reasons, limit=max_failures, failed_before=failed_before, note=note)
         except BaseException:
-            with contextlib.suppress(OSError):  # a full disk is what is reported, not that it is still full
+            with contextlib.suppress(OSError, PlutoError):  # a full disk is what is reported, not that it is still full
                 folder.tidy(note)
             raise
         finally:

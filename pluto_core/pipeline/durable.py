@@ -1,10 +1,28 @@
 """Files that are whole or absent: written beside their place, brought to the disk, then renamed."""
 
+import contextlib
 import errno
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from pluto_core.errors import PlutoError
+
+
+@contextlib.contextmanager
+def explained(place: Path) -> Iterator[None]:
+    """Turn what the disk refuses within the block into a message for the user.
+
+    Raises:
+        PlutoError: Instead of an OSError; with the file, or `place` where the error names none.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write to {error.filename or place}: {error.strerror or error}; make room, or choose another path"
+        raise PlutoError(message) from error
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Listing
 from pluto_core.pipeline import failures, index, listings, manifest
-from pluto_core.pipeline.durable import remove, write_file
+from pluto_core.pipeline.durable import explained, remove, write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
 from pluto_core.pipeline.index import Index
 from pluto_core.pipeline.locks import Lock, hold_run
@@ -88,6 +88,10 @@ class CacheFolder:
         Raises:
             PlutoError: What is there was made from something else; every difference is named.
         """
+        with explained(self.path):
+            self._open_or_create(asked, fresh=fresh, note=note)
+
+    def _open_or_create(self, asked: Fingerprint, *, fresh: bool, note: Note) -> None:
         cleared = fresh and self.clear()
         if not (self.path / manifest.NAME).exists():
             if not cleared:
@@ -134,7 +138,8 @@ class CacheFolder:
         Raises:
             PlutoError: Another run computes the same; it is named.
         """
-        return hold_run(self.path / LOCKS, part)
+        with explained(self.path):
+            return hold_run(self.path / LOCKS, part)
 
     def index(self) -> Index:
         """Return the index of the shards that are sealed now, and store it where it is new and the folder can be written."""
@@ -180,7 +185,8 @@ class CacheFolder:
 
     def save_listing(self, filter_digest: str, listing: Listing, funnel: Mapping[str, Any]) -> None:
         """Store what a filter took; see `listings.save`."""
-        listings.save(self.path, filter_digest, listing, funnel)
+        with explained(self.path):
+            listings.save(self.path, filter_digest, listing, funnel)
 
     def load_listing(self, filter_digest: str) -> tuple[Listing, dict[str, Any]] | None:
         """Return what a filter took and its funnel, or None; see `listings.load`."""
@@ -192,12 +198,17 @@ class CacheFolder:
 
     def tidy(self, note: Note = _silent) -> Index:
         """Take over what dead runs left, move unreadable shards away, merge failures, and return the new index."""
+        before = (Index.read(self.path) if self.store.suffix else None) or index.EMPTY
         self.shards.adopt(note)
+        there = {stamp.name for stamp in self.shards.sealed()}
+        for stamp in before.shards:
+            if stamp.name not in there:
+                note(f"the shard {stamp.name} is gone; its samples are computed again")
         for name, why in self.index().unreadable.items():
             note(f"the shard {name} cannot be read ({why}); its samples are computed again")
             self.shards.set_aside(name)
         known = self.index()
-        with self.gate():
+        with explained(self.path), self.gate():
             failures.merge(self.path, lambda tag, key: bool(known.places_of(tag, np.asarray([key.encode()]))[0] >= 0))
         return known
 
@@ -217,6 +228,10 @@ class CacheFolder:
             place = self.path / DAMAGED
             before = place.read_bytes() if place.exists() else b""
             write_file(place, before + "".join(line + "\n" for line in lines).encode())
+
+    def dropped(self) -> Mapping[str, frozenset[bytes]]:
+        """Return the keys of damaged values that the index leaves out, by name of shard."""
+        return self._damaged()[1]
 
     def _damaged(self) -> tuple[str, dict[str, frozenset[bytes]]]:
         try:

@@ -10,17 +10,17 @@ from typing import Any
 import attrs
 import numpy as np
 
-from pluto_core.arrays import SampleSpec
-from pluto_core.errors import PlutoError, SampleError
+from pluto_core.errors import SampleError
 from pluto_core.pipeline import codec, listings
 from pluto_core.pipeline.durable import remove
 from pluto_core.pipeline.folder import LOCKS, CacheFolder
-from pluto_core.pipeline.index import Index, raw_key
+from pluto_core.pipeline.index import EMPTY, Index, raw_key
+from pluto_core.pipeline.inspection import Finding, Inspection, inspect
 from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.shards import ASIDE
-from pluto_core.protocols import ScenarioSource, SceneBuilder, ShardReader
-from pluto_core.samples import Sample, check
+from pluto_core.protocols import ScenarioSource, SceneBuilder
+from pluto_core.samples import Sample
 from pluto_core.scene import ScenarioId, Scene, Window
 
 _AT_A_TIME = 32
@@ -110,7 +110,7 @@ class VerifyReport:
     damaged: Mapping[str, int]
     """Damaged values by shard; they are left out of the index and computed again by the next cache step."""
     lost: int
-    """Values that the index listed and no shard holds; they are computed again as well."""
+    """Values that the index listed and that are gone, with their shard or without; they are computed again as well."""
     unreadable: Mapping[str, str]
     """Shards that cannot be read at all, moved to `damaged/`, and why."""
     recomputed: int = 0
@@ -147,63 +147,64 @@ def verify(
         progress: Called with values read and values in all.
     """
     with folder.hold():
-        before = folder.tidy()
-        listed = sum(before.count(tag) for tag in before.tags)
-        folder.forget_index()
-        found = folder.tidy()
-        total = sum(found.count(tag) for tag in found.tags)
-        damaged: dict[str, list[bytes]] = {}
-        for number, (name, key) in enumerate(_damaged_values(folder, found)):
-            if key:
-                damaged.setdefault(name, []).append(key)
-            progress(number + 1, total)
+        folder.shards.adopt(lambda _text: None)
+        before = Index.read(folder.path) or EMPTY
+        findings = _findings(folder, progress, sum(before.count(tag) for tag in before.tags))
+        damaged = {finding.shard: finding.damaged for finding in findings if finding.damaged}
+        unreadable = {finding.shard: finding.unreadable for finding in findings if finding.unreadable}
+        for name in unreadable:
+            folder.shards.set_aside(name)
         if damaged:
             folder.drop(damaged)
-            folder.tidy()
+        folder.forget_index()
+        after = folder.tidy()
         different = _recomputed(folder, recompute) if recompute else []
-    unreadable = {**before.unreadable, **found.unreadable}
     return VerifyReport(
-        values=total,
+        values=sum(finding.values for finding in findings),
         damaged={name: len(keys) for name, keys in damaged.items()},
-        lost=max(0, listed - total),
+        lost=_gone(before, after, damaged),
         unreadable=unreadable,
         recomputed=min(recompute.count, len(folder.reader().keys)) if recompute else 0,
         different=different,
     )
 
 
+def _findings(folder: CacheFolder, progress: Progress, expected: int) -> list[Finding]:
+    """Return what is wrong with each sealed shard, without opening one in this process."""
+    specs = {tag: folder.manifest.spec(tag) for tag in folder.manifest.tags}
+    asked = Inspection(shards=folder.shards, specs=specs, skip=folder.dropped())
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(done, max(done, expected))
+
+    return list(inspect(asked, [stamp.name for stamp in folder.shards.sealed()], count))
+
+
+def _gone(before: Index, after: Index, damaged: Mapping[str, Sequence[bytes]]) -> int:
+    """Return how many values an index listed that another one does not, those aside that are known to be damaged."""
+    gone = 0
+    for tag, places in zip(before.tags, before.places, strict=True):
+        listed = before.keys[places >= 0]
+        left = listed[after.places_of(tag, listed) < 0].tolist()
+        known = {key for keys in damaged.values() for key in keys}
+        gone += sum(raw_key(tag, key) not in known for key in left)
+    return gone
+
+
 def delete(folder: CacheFolder) -> None:
-    """Remove a cache and its folder, if nothing else is in that."""
-    folder.manifest  # noqa: B018 -- raises where it is no cache
-    folder.clear()
+    """Remove a cache and its folder, if nothing else is in that; also one of another version.
+
+    Raises:
+        PlutoError: It is no cache, or a run uses it.
+    """
+    if not folder.clear():
+        folder.manifest  # noqa: B018 -- says that it is no cache
     remove(folder.path / "locks")
     with contextlib.suppress(OSError):
         folder.path.rmdir()
-
-
-def _damaged_values(folder: CacheFolder, index: Index) -> Iterator[tuple[str, bytes]]:
-    """Yield for each value the name of its shard, and its key if the value is damaged, else nothing."""
-    specs = {tag: folder.manifest.spec(tag) for tag in folder.manifest.tags}
-    for number, stamp in enumerate(index.shards):
-        reader = folder.shards.open(stamp.name)
-        try:
-            for tag, places in zip(index.tags, index.places, strict=True):
-                for scenario in index.keys[places == number].tolist():
-                    key = raw_key(tag, scenario)
-                    yield stamp.name, key if _is_damaged(reader, key, specs.get(tag)) else b""
-        finally:
-            reader.close()
-
-
-def _is_damaged(reader: ShardReader, key: bytes, spec: SampleSpec | None) -> bool:
-    if spec is None:
-        return True
-    try:
-        ScenarioId.from_key(key.partition(b"|")[2].decode())
-        check(codec.decode(reader.get(key), key=key, verify=True), spec, dtypes=False)
-    except (SampleError, PlutoError, KeyError, OSError, UnicodeDecodeError):
-        return True
-    return False
 
 
 def _recomputed(folder: CacheFolder, recompute: Recompute) -> list[str]:

@@ -161,8 +161,8 @@ class Shards:
 
     def remove_all(self) -> None:
         """Remove every shard."""
-        for folder in (SEALED, UNSEALED, ASIDE):
-            remove(self.cache / folder)
+        for folder in (self.cache / SEALED, self.cache / UNSEALED, self.cache / ASIDE, self.unsealed):
+            remove(folder)
         for name in _in_process.pop(self.cache, []):
             discard = getattr(self.store, "discard", None)
             if discard is not None:

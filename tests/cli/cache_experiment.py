@@ -1,83 +1,96 @@
-"""A small experiment for tests of commands: one Argoverse recording, two targets, one of which fails for some scenarios."""
+"""A small experiment on the plugin `toy_town`, and what commands on it need."""
 
-import importlib.util
-from pathlib import Path
-
-MOODY = '''
-"""A target that fails for one scenario in five, until a file says that it is cured."""
-
+import json
 import os
+import pty
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import attrs
-import numpy as np
-
-from pluto_core import Component, hookimpl
-from pluto_core.arrays import ArraySpec
-from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.scene import Window
-
-
-@hookimpl
-def pluto_register_targets():
-    return [Component("moody", factory="moody:Moody", config="moody:MoodyConfig", summary="Fails at times.")]
-
-
-@attrs.frozen(kw_only=True)
-class MoodyConfig:
-    """Nothing but a number."""
-
-    number: int = 1
-
-
-class Moody:
-    version = "1"
-    window = Window()
-    spec = {"mood": ArraySpec(dims=(), dtype="float32")}
-
-    def __init__(self, config, context):
-        self.number = config.number
-        if config.number == 13:
-            raise PlutoError("thirteen is refused")
-
-    def build(self, scene):
-        if os.environ.get("MOODY_KILLS"):
-            os.kill(os.getpid(), 9)
-        if scene.id.start_us // 100_000 % 5 == 0 and not Path("cured").exists():
-            raise SampleError(Reason.NO_ROUTE, "not in the mood")
-        return {"mood": np.float32(self.number).reshape(())}
-'''
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 EXPERIMENT = """
 name = "small"
 steps = ["cache"]
-plugins = ["moody"]
+plugins = ["toy_town"]
 output_dir = "runs"
 
 [source]
-use = "av2"
-data_root = "recordings"
+use = "town"
 
 [cache]
 use = "lmdb"
 path = "cache"
 
 [[targets]]
-use = "ego_trajectory"
-horizon_s = 2.0
+use = "place"
 
 [[targets]]
-use = "moody"
+use = "mood"
+cure = "cured"
+kills = "poison"
 """
+"""Thirty scenarios of three logs, of which the target `mood` refuses six until the file `cured` is there."""
+
+SETTINGS = {"PLUTO_WITHOUT": "av2,nuplan,planner,viz,augment,devkit,ray"}
+"""Variables that keep other plugins out, so that commands start fast."""
 
 
-def write(folder: Path) -> Path:
-    """Write recording, plugin and experiment into a folder, and return the experiment's file."""
-    place = Path(__file__).parent.parent / "plugins" / "pluto_av2" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("pluto_av2_writers", place)
-    writers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(writers)
-    writers.write_sensor_log(folder / "recordings")
-    (folder / "moody.py").write_text(MOODY, encoding="utf-8")
-    (folder / "small.toml").write_text(EXPERIMENT, encoding="utf-8")
-    return folder / "small.toml"
+def write(folder, text=EXPERIMENT):
+    """Write the experiment into a folder, and return its file."""
+    path = Path(folder) / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def variables():
+    """Return the environment of a command."""
+    paths = (REPOSITORY, REPOSITORY / "plugins", REPOSITORY / "tests" / "local_plugins")
+    return {**os.environ, **SETTINGS, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONUTF8": "1", "COLUMNS": "120"}
+
+
+def started(folder, *arguments, **options):
+    """Start `pluto ARGUMENTS` in a folder."""
+    line = [sys.executable, "-m", "pluto_core.cli.main", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen(line, cwd=folder, env=variables(), **pipes)
+
+
+def in_terminal(folder, *arguments, answer=b"", interrupt_at=None, timeout_s=60):
+    """Run `pluto ARGUMENTS` as a person does, in a terminal; return exit code and everything that was shown.
+
+    Args:
+        folder: Working directory.
+        arguments: Of the command.
+        answer: What the person types.
+        interrupt_at: Text at whose sight the person presses Ctrl-C once.
+        timeout_s: When to give up.
+    """
+    ours, theirs = pty.openpty()
+    process = started(folder, *arguments, stdin=theirs, stdout=theirs, stderr=theirs, text=False, start_new_session=True)
+    os.close(theirs)
+    if answer:
+        os.write(ours, answer)
+    seen, deadline = b"", time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+        if interrupt_at is not None and interrupt_at in seen:
+            interrupt_at = None
+            process.send_signal(signal.SIGINT)
+    os.close(ours)
+    if process.poll() is None and time.monotonic() >= deadline:
+        process.kill()
+    return process.wait(), seen.decode(errors="replace")
+
+
+def told(outcome):
+    """Return what a command with `--json` said."""
+    return json.loads(outcome.ok())

@@ -1,9 +1,12 @@
 """What `pluto cache` tells about a cache, and what it does with damage."""
 
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cache_world as world
 
 from pluto_core.errors import PlutoError
-from pluto_core.pipeline import codec, copying, maintenance
+from pluto_core.pipeline import codec, copying, inspection, maintenance, shards
 from pluto_core.scene import ScenarioId
 
 
@@ -97,28 +100,118 @@ def flip(path, place):
     path.with_name("beside").rename(path)
 
 
-def test_bit_flips(folder):
-    """Whatever bit flips in a shard: `verify` finds what it hit, and the next run leaves the cache as it was."""
+def flip_and_mend(folder, times, seed, places):
+    """Flip one bit after another, verify, run again, and compare with the undisturbed cache; return how often it was seen."""
     before = world.content(folder)
     wanted = world.listing(2, 9, special=("lost-1", "boom-2"))
-    chance = random.Random(5)  # noqa: S311 -- places, not secrets
-    for _ in range(12):
+    chance = random.Random(seed)  # noqa: S311 -- places, not secrets
+    seen = 0
+    for _ in range(times):
         shard = folder.shards.path(chance.choice(folder.shards.sealed()).name)
         path = chance.choice(sorted(shard.glob("*.value"))) if shard.is_dir() else shard
-        flip(path, chance.randrange(path.stat().st_size * 8))
+        flip(path, chance.choice(places(path)))
         report = maintenance.verify(folder)
+        seen += not report.ok
         reader = folder.reader(verify=True)
         reader.get_many(list(reader.keys))
         world.cache(folder, wanted)
         index = folder.index()
         assert (index.count("agents"), index.count("future")) == (18, 20), report
-        after = {}
-        for tag in ("agents", "future"):
-            for key, shard_number in zip(index.keys.tolist(), index.places_of(tag, index.keys), strict=True):
-                if shard_number >= 0:
-                    full = tag.encode() + b"|" + key
-                    after[full] = folder.shards.open(index.shards[shard_number].name).get(full)
-        assert after == before
+        assert live_values(folder) == before
+    return seen
+
+
+def live_values(folder):
+    """Return every value that the index finds."""
+    index = folder.index()
+    found = {}
+    for tag in ("agents", "future"):
+        for key, number in zip(index.keys.tolist(), index.places_of(tag, index.keys), strict=True):
+            if number >= 0:
+                full = tag.encode() + b"|" + key
+                found[full] = folder.shards.open(index.shards[number].name).get(full)
+    return found
+
+
+def anywhere(path):
+    """Return all bits of a file."""
+    return range(path.stat().st_size * 8)
+
+
+def in_the_tree(path):
+    """Return the bits of an LMDB file's branch and leaf pages, and of its first two pages."""
+    content = path.read_bytes()
+    pages = [
+        place for place in range(0, len(content), 4096) if int.from_bytes(content[place + 10 : place + 12], "little") & 0xB
+    ]
+    return [bit for page in pages for bit in range(page * 8, (page + 4096) * 8)]
+
+
+def test_bit_flips(folder):
+    """Whatever bit flips in a shard: `verify` finds what it hit, and the next run leaves the cache as it was."""
+    assert flip_and_mend(folder, 3, 5, anywhere)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("places", [anywhere, in_the_tree])
+def test_many_bit_flips(tmp_path, places):
+    """The same for a hundred flips one after another, in values and in the tree that leads to them."""
+    folder = world.folder_at(tmp_path / "cache", "lmdb")
+    world.cache(folder, world.listing(2, 9, special=("lost-1", "boom-2")))
+    assert flip_and_mend(folder, 100, 7, places)
+
+
+@pytest.mark.parametrize("folder", ["lmdb"], indirect=True)
+def test_a_shard_that_kills_its_reader(folder, tmp_path):
+    """Where reading a shard ends the process, `verify` survives, moves that shard away, and the next run computes it again."""
+    folder.store = Deadly(folder.shards.sealed()[0].name, type(folder.store)())
+    folder.shards = shards.Shards(folder.path, folder.store)
+    (tmp_path / "armed").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEADLY", str(tmp_path / "armed"))
+        report = maintenance.verify(folder)
+    (tmp_path / "armed").unlink()
+    assert list(report.unreadable.values()) == ["reading it killed the process (SIGBUS)"]
+    assert (report.ok, report.values, report.lost) == (False, 0, 38)
+    assert world.cache(folder, world.listing(2, 9, special=("lost-1", "boom-2"))).done == 20
+    assert maintenance.verify(folder).ok
+
+
+@attrs.frozen
+class Deadly:
+    """A store one of whose shards, if armed, is read at the price of the process."""
+
+    name: str
+    inner: object
+    shared = True
+
+    @property
+    def suffix(self):
+        """Return the ending of the inner store."""
+        return self.inner.suffix
+
+    def create(self, path):
+        """Return a writer of the inner store."""
+        return self.inner.create(path)
+
+    def open(self, path):
+        """Return a reader of the inner store, or die."""
+        if path.name == self.name and Path(os.environ.get("DEADLY", "absent")).exists():
+            os.kill(os.getpid(), signal.SIGBUS)
+        return self.inner.open(path)
+
+
+@pytest.mark.parametrize("folder", ["lmdb"], indirect=True)
+def test_a_helper_that_ends_otherwise(folder, monkeypatch):
+    """Where the helper of `verify` ends for another reason, such as too little memory, no shard is moved."""
+    monkeypatch.setattr(inspection, "_CRASHES", (signal.SIGSEGV,))
+    monkeypatch.setenv("DEADLY", str(folder.path))
+    folder.store = Deadly(folder.shards.sealed()[0].name, type(folder.store)())
+    folder.shards = shards.Shards(folder.path, folder.store)
+    with pytest.raises(PlutoError, match="Nothing was changed"):
+        maintenance.verify(folder)
+    assert len(folder.shards.sealed()) == 1
 
 
 def test_a_damaged_value_is_computed_again(folder):
