@@ -1,10 +1,15 @@
-"""Colours and widths by role; the hues are Okabe and Ito's, which colour-blind people tell apart."""
+"""Colours and widths by role.
+
+Lights and objects take hues of Okabe and Ito, which colour-blind people tell apart. What a picture is about, truth and plan,
+takes black and magenta, which nothing else has.
+"""
 
 import attrs
 
 from pluto_core.sketch import Role
 
 INK = "#26282b"
+MUTED = "#5b6774"
 PAPER = "#ffffff"
 ROAD = "#eceef1"
 
@@ -15,7 +20,7 @@ class Style:
 
     color: str
     width: float = 1.0
-    order: int = 1
+    order: float = 1
     """What is drawn over what."""
     dashed: bool = False
     legend: str | None = None
@@ -33,15 +38,18 @@ STYLES: dict[Role, Style] = {
     Role.LIGHT_YELLOW: Style("#f0e442", 1.8, 4, legend="yellow light"),
     Role.LIGHT_GREEN: Style("#009e73", 1.5, 4, legend="green light"),
     Role.VEHICLE: Style("#6c7a89", 0.8, 6, legend="vehicle"),
-    Role.PEDESTRIAN: Style("#cc79a7", 0.8, 6, legend="pedestrian"),
-    Role.BICYCLE: Style("#e69f00", 0.8, 6, legend="cyclist"),
+    Role.PEDESTRIAN: Style("#e69f00", 0.8, 6, legend="pedestrian"),
+    Role.BICYCLE: Style("#8a5a00", 0.8, 6, legend="cyclist"),
     Role.STATIC: Style("#3d3d3d", 0.6, 5, legend="static object"),
     Role.EGO: Style("#0072b2", 1.0, 9, legend="ego"),
-    Role.HISTORY: Style("#a5abb3", 0.9, 5),
-    Role.FUTURE: Style("#009e73", 2.4, 8, legend="truth"),
-    Role.PLAN: Style("#d55e00", 2.0, 9, legend="planned (darker: more probable)"),
+    Role.HISTORY: Style("#a5abb3", 0.9, 5, dashed=True, legend="past"),
+    Role.FUTURE: Style(INK, 4.0, 9.2, legend="truth: where the ego went"),
+    Role.PLAN: Style("#c2189b", 1.8, 10, legend="planned (fainter: less probable)"),
     Role.GOAL: Style("#cc79a7", 1.2, 7, legend="goal"),
     Role.OTHER: Style("#999999", 0.8, 3),
 }
+
+OTHERS_FUTURE = Style("#5b6774", 1.3, 7, legend="where others went")
+"""Futures that do not begin at the ego."""
 
 FILLED = {Role.EGO, Role.VEHICLE, Role.PEDESTRIAN, Role.BICYCLE, Role.STATIC}

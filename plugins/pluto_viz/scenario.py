@@ -14,12 +14,15 @@ from matplotlib.patches import Patch
 
 from pluto_core.plan import Plan
 from pluto_core.sketch import Area, Box, Line, Role, Sketch
-from pluto_viz.palette import FILLED, INK, PAPER, STYLES
+from pluto_viz.palette import FILLED, INK, MUTED, OTHERS_FUTURE, PAPER, STYLES, Style
 
 Floats = npt.NDArray[np.float64]
 
 _MODES = 6
 _SCALE_M = 20.0
+_AT_ORIGIN_M = 0.5
+_EDGE_IN, _HEADER_IN, _LEGEND_IN = 0.1, 0.5, 0.85
+_SHADE = "#c8c8c8"
 
 
 def figure(sketch: Sketch, plan: Plan | None = None, *, title: str = "", size_in: float = 7.0) -> Figure:
@@ -28,15 +31,18 @@ def figure(sketch: Sketch, plan: Plan | None = None, *, title: str = "", size_in
     Args:
         sketch: What was known and what happened.
         plan: (1, K, T, 3) what was planned; its most probable modes are drawn.
-        title: One or two lines above the picture.
+        title: Lines above the picture: the first says what it shows, further ones are small.
         size_in: Side of the drawing, inches.
     """
-    picture = Figure(figsize=(size_in, size_in + 0.9), facecolor=PAPER, layout="constrained")
-    axes = picture.add_subplot()
+    width, height = size_in + 2 * _EDGE_IN, size_in + _HEADER_IN + _LEGEND_IN
+    picture = Figure(figsize=(width, height), facecolor=PAPER)
+    axes = picture.add_axes((_EDGE_IN / width, _LEGEND_IN / height, size_in / width, size_in / height))
     draw(axes, sketch, plan)
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-    handles = _legend(sketch, plan)
-    picture.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    headline, _, rest = title.partition("\n")
+    left = _EDGE_IN / width
+    picture.text(left, 1 - 0.08 / height, headline, fontsize=11, weight="bold", color=INK, va="top")
+    picture.text(left, 1 - 0.30 / height, rest, fontsize=8, color=MUTED, va="top")
+    picture.legend(handles=_legend(sketch, plan), loc="lower center", ncols=4, fontsize=8, frameon=False)
     return picture
 
 
@@ -55,6 +61,11 @@ def draw(axes: Axes, sketch: Sketch, plan: Plan | None = None) -> None:
     _areas(axes, sketch.areas)
     _lines(axes, sketch.lines)
     _boxes(axes, sketch.boxes)
+    if not any(box.role is Role.EGO for box in sketch.boxes):
+        ego = STYLES[Role.EGO]
+        axes.plot(
+            [0.0], [0.0], marker=">", markersize=9, color=ego.color, markeredgecolor=INK, zorder=ego.order, linestyle="none"
+        )
     if plan is not None:
         _plan(axes, plan)
     radius = sketch.radius_m
@@ -93,13 +104,26 @@ def _areas(axes: Axes, areas: Sequence[Area]) -> None:
 
 
 def _lines(axes: Axes, lines: Sequence[Line]) -> None:
-    for role in dict.fromkeys(line.role for line in lines):
-        style = STYLES[role]
-        mine = [line for line in lines if line.role is role]
+    for style in dict.fromkeys(_style(line) for line in lines):
+        mine = [line for line in lines if _style(line) == style]
         shade = [mpl.colors.to_rgba(style.color, 0.25 + 0.75 * min(line.weight, 1.0)) for line in mine]
         dashes = (0, (6, 5)) if style.dashed else "solid"
         points = [line.points for line in mine]
         axes.add_collection(LineCollection(points, colors=shade, linewidths=style.width, linestyles=dashes, zorder=style.order))
+        if style is STYLES[Role.FUTURE]:
+            for line in mine:
+                _end(axes, line.points, style, 5.0)
+
+
+def _end(axes: Axes, points: Floats, style: Style, size: float) -> None:
+    """Mark where a way ends, so that standing still is seen too."""
+    axes.plot(*points[-1:].T, marker="o", markersize=size, color=style.color, zorder=style.order + 0.6, linestyle="none")
+
+
+def _style(line: Line) -> Style:
+    """Return how a line is drawn: the ego stands at the origin, so a future that begins elsewhere is another's."""
+    others = line.role is Role.FUTURE and len(line.points) > 0 and np.hypot(*line.points[0]) > _AT_ORIGIN_M
+    return OTHERS_FUTURE if others else STYLES[line.role]
 
 
 def _boxes(axes: Axes, boxes: Sequence[Box]) -> None:
@@ -135,6 +159,8 @@ def _plan(axes: Axes, plan: Plan) -> None:
         axes.plot(
             *points.T, color=style.color, alpha=0.15 + 0.85 * share, linewidth=style.width, zorder=style.order + share / 2
         )
+        if mode == 0:
+            _end(axes, points, style, 4.0)
 
 
 def _scale(axes: Axes, radius: float) -> None:
@@ -153,15 +179,22 @@ def _scale(axes: Axes, radius: float) -> None:
 
 
 def _legend(sketch: Sketch, plan: Plan | None) -> list[Line2D | Patch]:
-    used = {line.role for line in sketch.lines} | {box.role for box in sketch.boxes} | {area.role for area in sketch.areas}
+    """Return a handle for everything in the picture that has words, in the order of the palette."""
+    roles = {box.role for box in sketch.boxes} | {area.role for area in sketch.areas} | {Role.EGO}
+    used = {_style(line) for line in sketch.lines} | {STYLES[role] for role in roles}
     if plan is not None:
-        used.add(Role.PLAN)
-    handles: list[Line2D | Patch] = []
-    for role, style in STYLES.items():
-        if role not in used or style.legend is None:
-            continue
-        if role in FILLED:
-            handles.append(Patch(facecolor=style.color, edgecolor=INK, linewidth=0.5, label=style.legend))
-        else:
-            handles.append(Line2D([], [], color=style.color, linewidth=max(style.width, 1.5), label=style.legend))
+        used.add(STYLES[Role.PLAN])
+    filled = {STYLES[role] for role in FILLED}
+    handles = [
+        _handle(style, filled=style in filled) for style in (*STYLES.values(), OTHERS_FUTURE) if style in used and style.legend
+    ]
+    if sketch.raster is not None:
+        handles.append(Patch(facecolor=_SHADE, label=f"{sketch.raster.label} (dark: low)"))
     return handles
+
+
+def _handle(style: Style, *, filled: bool) -> Line2D | Patch:
+    if filled:
+        return Patch(facecolor=style.color, edgecolor=INK, linewidth=0.5, label=style.legend)
+    width = max(style.width, 1.5)
+    return Line2D([], [], color=style.color, linewidth=width, linestyle="--" if style.dashed else "-", label=style.legend)
