@@ -20,6 +20,17 @@ class SyntheticConfig:
 
 
 @attrs.frozen(kw_only=True)
+class VehicleConfig:
+    """Shape of the ego vehicle, where logs in nuPlan's format were driven with another one than nuPlan's."""
+
+    width_m: float = setting(help="Width, metres.", above=0)
+    front_length_m: float = setting(help="Rear axle to front bumper, metres.", above=0)
+    rear_length_m: float = setting(help="Rear axle to rear bumper, metres.", above=0)
+    wheel_base_m: float = setting(help="Rear axle to front axle, metres.", above=0)
+    cog_from_rear_axle_m: float = setting(0.0, "Rear axle to centre of gravity, metres.", minimum=0)
+
+
+@attrs.frozen(kw_only=True)
 class NuPlanConfig:
     """nuPlan v1.1 logs (SQLite) and maps (GeoPackage). Sensors and cameras are not read."""
 
@@ -45,7 +56,9 @@ class NuPlanConfig:
         help="Cut of scenarios by type, as [duration in seconds, offset of the start from the token in seconds]; a third "
         "number is that type's subsample ratio. Types that are not given keep nuPlan's (15 s from 3 s before).",
     )
-    vehicle: Literal["pacifica"] = setting("pacifica", "Shape of the ego vehicle; nuPlan drove one kind only.")
+    vehicle: Literal["pacifica"] | VehicleConfig = setting(
+        "pacifica", "Shape of the ego vehicle: nuPlan's car, or a table with the lengths of another one."
+    )
     logs_in_memory: int = setting(2, "Logs whose boxes are kept in memory, per process.", minimum=1)
 
 

@@ -17,12 +17,12 @@ from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.maps import MapView
 from pluto_core.places import cache_home
-from pluto_core.scene import PACIFICA, ScenarioId, Scene, Window
-from pluto_nuplan.config import NuPlanConfig, SyntheticConfig
+from pluto_core.scene import PACIFICA, ScenarioId, Scene, Vehicle, Window
+from pluto_nuplan.config import NuPlanConfig, SyntheticConfig, VehicleConfig
 from pluto_nuplan.logs import listing, questions, scenes
 from pluto_nuplan.logs.database import NO_TOKEN, token_words
 from pluto_nuplan.logs.extraction import ScenarioMapping
-from pluto_nuplan.logs.files import find_logs, find_map_root
+from pluto_nuplan.logs.files import file_state, find_logs, find_map_root
 from pluto_nuplan.logs.log import Index, Log, read_index
 from pluto_nuplan.maps import find_map, open_map
 from pluto_nuplan.synth.dataset import DatasetSummary, ensure_dataset
@@ -48,6 +48,8 @@ class NuPlanSource:
         self._config = config
         self._cache_home = cache_home
         self._mapping = ScenarioMapping.of(config.subsample_ratio, config.scenario_mapping)
+        given = config.vehicle
+        self._vehicle = Vehicle(**attrs.asdict(given)) if isinstance(given, VehicleConfig) else PACIFICA
         data_root = config.data_root or ()
         self._paths = find_logs(data_root, config.split)
         self._map_root = find_map_root(config.map_root, data_root, config.map_version)
@@ -59,10 +61,11 @@ class NuPlanSource:
         self._logs: OrderedDict[str, Log] = OrderedDict()
         self._indexed_frames = 0
         self._maps: dict[str, MapView] = {}
+        self._states: dict[str, int] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return settings and paths."""
-        kept = ("_config", "_cache_home", "_mapping", "_paths", "_map_root")
+        kept = ("_config", "_cache_home", "_mapping", "_vehicle", "_paths", "_map_root")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -110,7 +113,7 @@ class NuPlanSource:
         Raises:
             PlutoError: A field contradicts another one of the filter, or its file cannot be read.
         """
-        question = questions.Question.of(names, wanted, None if wanted.expand_scenarios else self._mapping, PACIFICA)
+        question = questions.Question.of(names, wanted, None if wanted.expand_scenarios else self._mapping, self._vehicle)
         columns = {name: np.zeros(len(listing), questions.dtype(name)) for name in names}
         for code, log in enumerate(listing.logs.values):
             rows = np.flatnonzero(listing.logs.codes == code)
@@ -161,17 +164,25 @@ class NuPlanSource:
             return error
 
     def _assemble(self, log: Log, span: scenes.Span, window: Window) -> Scene:
-        return scenes.assemble(log, span, window, self._map(log.index.map_name), PACIFICA)
+        return scenes.assemble(log, span, window, self._map(log.index.map_name), self._vehicle)
 
     def identity(self) -> Identity:
-        """Return what the source is: its reader, what of the settings changes scenes, sizes of logs and maps."""
-        logs = {name: path.stat().st_size for name, path in self._paths.items()}
-        maps = {
-            str(path.relative_to(self._map_root)): path.stat().st_size for path in sorted(self._map_root.glob("*/*/map.gpkg"))
-        }
-        settings = {name: getattr(self._config, name) for name in ("sampling", "map_version", "vehicle", "subsample_ratio")}
-        settings["scenario_mapping"] = {name: list(cut) for name, cut in sorted(self._config.scenario_mapping.items())}
-        return Identity(reader=READER, settings=settings, dataset=logs | maps)
+        """Return what the source is: its reader, what of the settings changes scenes, the state of logs and maps."""
+        config = self._config
+        settings = {name: getattr(config, name) for name in ("sampling", "map_version", "vehicle", "subsample_ratio")}
+        if isinstance(config.vehicle, VehicleConfig):
+            settings["vehicle"] = attrs.asdict(config.vehicle)
+        settings["scenario_mapping"] = {name: list(cut) for name, cut in sorted(config.scenario_mapping.items())}
+        return Identity(reader=READER, settings=settings, dataset=self._dataset)
+
+    @property
+    def _dataset(self) -> Mapping[str, int]:
+        if self._states is None:
+            maps = {str(path.relative_to(self._map_root)): path for path in sorted(self._map_root.glob("*/*/map.gpkg"))}
+            self._states = {}
+            for name, path in (self._paths | maps).items():
+                self._states |= file_state(name, path)
+        return self._states
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return (log, reason, detail) of every log that was refused so far."""

@@ -10,6 +10,8 @@ SUFFIX = ".db"
 _BASES = ("", "nuplan-v1.1", "nuplan-v1.1/splits", "splits", "data/cache")
 _NO_LOGS = frozenset({"sensor_blobs", "maps"})
 _ANCESTORS = 4
+_WRITES_AT = slice(24, 28)
+"""Where SQLite's file header counts the transactions that wrote to the file (big endian)."""
 
 
 def find_logs(data_root: str | Iterable[str], split: str | Iterable[str] | None) -> dict[str, Path]:
@@ -81,3 +83,13 @@ def find_map_root(map_root: str | None, data_root: str | Iterable[str], map_vers
     raise PlutoError(
         f"source.map_root: not set, and there is no maps/{index} in {first} or beside it; name the folder of the maps"
     )
+
+
+def file_state(name: str, path: Path) -> dict[str, int]:
+    """Return what tells a database file from what it was before: its size, and how often it was written to.
+
+    Both are part of the file, so that a copy has them too; an update in place leaves the size as it was.
+    """
+    with path.open("rb") as stream:
+        header = stream.read(_WRITES_AT.stop)
+    return {name: path.stat().st_size, f"{name} (writes)": int.from_bytes(header[_WRITES_AT], "big")}

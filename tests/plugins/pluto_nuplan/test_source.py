@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from pluto_core.component import Context
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.protocols import ScenarioSource
-from pluto_core.scene import Category, ScenarioId, Scene, Window
-from pluto_nuplan.config import NuPlanConfig
+from pluto_core.scene import PACIFICA, Category, ScenarioId, Scene, Vehicle, Window
+from pluto_nuplan.config import NuPlanConfig, VehicleConfig
 from pluto_nuplan.source import NuPlanSource, make
 from pluto_nuplan.synth.dataset import DatasetSummary
 
@@ -52,6 +53,11 @@ def vars_of(thing: object) -> dict[str, np.ndarray]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def logs_of(source: NuPlanSource) -> set[str]:
+    """Return the names of a source's logs, which are not read for it."""
+    return {name for name in source.identity().dataset if "_veh-" in name and not name.endswith("(writes)")}
+
+
 @pytest.mark.parametrize(
     "layout", ["", "nuplan-v1.1/splits/mini", "nuplan-v1.1/trainval", "splits/trainval", "data/cache/train_boston"]
 )
@@ -59,9 +65,8 @@ def test_every_layout_is_found(tmp_path: Path, dataset: DatasetSummary, layout: 
     """Logs are found in the root and where nuPlan's downloads and its devkit put them; maps beside them."""
     shutil.copytree(dataset.data_root, tmp_path / layout, dirs_exist_ok=True)
     shutil.copytree(dataset.map_root, tmp_path / "maps")
-    found = NuPlanSource(NuPlanConfig(data_root=str(tmp_path)))
-    assert len(found.identity().dataset) == 3
-    assert len(NuPlanSource(NuPlanConfig(data_root=str(tmp_path / layout))).identity().dataset) == 3
+    for root in (tmp_path, tmp_path / layout):
+        assert len(logs_of(NuPlanSource(NuPlanConfig(data_root=str(root))))) == 2
 
 
 def test_a_split_takes_its_folders_only(tmp_path: Path, dataset: DatasetSummary) -> None:
@@ -72,7 +77,7 @@ def test_a_split_takes_its_folders_only(tmp_path: Path, dataset: DatasetSummary)
     maps = str(dataset.map_root)
 
     def count(split: str | tuple[str, ...] | None) -> int:
-        return len(NuPlanSource(NuPlanConfig(data_root=str(tmp_path), map_root=maps, split=split)).identity().dataset) - 1
+        return len(logs_of(NuPlanSource(NuPlanConfig(data_root=str(tmp_path), map_root=maps, split=split))))
 
     assert (count(None), count("mini"), count("train*"), count(("mini", "val"))) == (2, 1, 2, 1)
     with pytest.raises(PlutoError, match=r"no nuPlan log .* in a folder test"):
@@ -209,6 +214,34 @@ def test_identity_names_no_folder(tmp_path: Path, source: NuPlanSource, dataset:
     assert moved.identity() == source.identity()
     assert by_time.identity() != source.identity()
     assert str(dataset.root) not in str(source.identity())
+
+
+def test_identity_changes_with_what_a_log_holds(tmp_path: Path, dataset: DatasetSummary) -> None:
+    """A row that is changed in place leaves the size of its file; the log is another one all the same, and no other is."""
+    shutil.copytree(dataset.data_root, tmp_path / "logs")
+    config = NuPlanConfig(data_root=str(tmp_path / "logs"), map_root=str(dataset.map_root))
+    before = NuPlanSource(config).identity().dataset
+    changed = min((tmp_path / "logs").glob("*.db"))
+    with sqlite3.connect(changed) as connection:
+        connection.execute("UPDATE scenario_tag SET type = 'other' WHERE rowid = 1")
+    connection.close()
+    after = NuPlanSource(config).identity().dataset
+    assert before[changed.stem] == after[changed.stem]
+    assert {name for name in before if before[name] != after[name]} == {f"{changed.stem} (writes)"}
+
+
+def test_another_vehicle_has_its_own_shape(dataset: DatasetSummary, home: Path, source: NuPlanSource) -> None:
+    """A table of lengths replaces nuPlan's car in every scene, and makes another source; the default is the car."""
+    lengths = {"width_m": 2.0, "front_length_m": 3.0, "rear_length_m": 1.0, "wheel_base_m": 2.5}
+    config = NuPlanConfig(data_root=str(dataset.root), vehicle=VehicleConfig(**lengths))
+    other = NuPlanSource(config, cache_home=home)
+    scenario = first_scenario(source)
+    assert source.load(scenario, WINDOW).ego.vehicle == PACIFICA
+    one, two = source.load(scenario, WINDOW).ego, pickle.loads(pickle.dumps(other)).load(scenario, WINDOW).ego  # noqa: S301
+    assert two.vehicle == Vehicle(**lengths)
+    assert np.array_equal(one.position, two.position)
+    assert np.allclose(np.linalg.norm(two.center() - two.position, axis=1), 1.0)
+    assert other.identity() != source.identity()
 
 
 def test_time_sampling_gives_8_hz(dataset: DatasetSummary, home: Path) -> None:
