@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from pluto_core import samples
 from pluto_core.arrays import SampleSpec
 from pluto_core.component import Context
 from pluto_core.samples import Array, Sample
@@ -59,14 +60,18 @@ class PlutoFeatures:
         """
         now = ego.present(scene)
         sample = within_radius(normalise(self.build_global(scene, now)), self.config.radius)
-        validity.require_valid(sample, scene, self.config)
+        validity.require_valid(sample, self.config)
         if not self.config.parity:
             sample = without_padding(sample)
         sample["origin"], sample["angle"] = now.position, np.array(now.heading)
         return {key: np.asarray(sample[key], dtype=spec.dtype) for key, spec in self.spec.items()}
 
     def build_global(self, scene: Scene, now: Present) -> Sample:
-        """Return the arrays before normalisation: float64, global frame, all polygons that were asked for."""
+        """Return the arrays before normalisation: float64, global frame, all polygons that were asked for.
+
+        Raises:
+            SampleError: There is no reference line.
+        """
         config, ground = self.config, MapGeometry.of(scene.map)
         around = drivable.around(ground, now.center, config.scene_radius)
         way = route.corrected(ground, scene.route, now, parity=config.parity)
@@ -81,10 +86,21 @@ class PlutoFeatures:
         sample |= map_polygons.build(ground, found, scene, way, parity=config.parity)
         if config.build_reference_line:
             sample |= self._reference_lines(ground, scene, way, now)
+            validity.require_reference_line(sample, scene, config)  # before the most expensive arrays are made
         if self.window.future_steps:
             sample |= self._causal(ground, scene, way, around, now, rows, found, sample)
             sample |= self._cost_map(ground, scene, rows, now)
         return sample
+
+    def check(self, sample: Mapping[str, Array]) -> None:
+        """Prove that a stored sample, or one that was made elsewhere, is one that `build` could have returned.
+
+        Raises:
+            SampleError: An array is not what its spec says, holds NaN, is out of range, or no reference line is valid.
+        """
+        samples.check(sample, self.spec, dtypes=False)
+        validity.require_codes(sample)
+        validity.require_valid(sample, self.config)
 
     def sketch(self, sample: Mapping[str, Array]) -> Sketch:
         """Return what to draw of one sample."""

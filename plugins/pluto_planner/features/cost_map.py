@@ -106,16 +106,21 @@ def signed_distance(mask: Raster, resolution_m: float, *, parity: bool = False) 
         return _one_sided(mask, resolution_m, parity=parity)
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # One of both is 0. Squared distances are integers; rounding to them makes the result exact.
-    distance_px = np.subtract(inside, outside)
-    squared = np.rint(distance_px * distance_px).astype(np.int32)
-    distance = _roots(mask.shape[0] ** 2 + mask.shape[1] ** 2, resolution_m)[squared]
-    return np.asarray(np.where(mask, distance, -distance))
+    # One of both is 0, and squared distances are integers; rounding to them makes the result exact.
+    most = mask.shape[0] ** 2 + mask.shape[1] ** 2
+    np.multiply(inside, inside, out=inside)
+    np.multiply(outside, outside, out=outside)
+    squared = np.subtract(inside, outside, out=inside)
+    np.rint(squared, out=squared)
+    squared += most
+    return np.asarray(_signed_roots(most, resolution_m).take(squared.astype(np.int32)))
 
 
 @lru_cache(maxsize=4)
-def _roots(most: int, resolution_m: float) -> npt.NDArray[np.float16]:
-    return np.asarray(resolution_m * np.sqrt(np.arange(most + 1)), np.float16)
+def _signed_roots(most: int, resolution_m: float) -> npt.NDArray[np.float16]:
+    """Return the distance, m, of every squared distance in pixels from -most to most, which lies at index + most."""
+    roots = np.asarray(resolution_m * np.sqrt(np.arange(most + 1)), np.float16)
+    return np.concatenate([-roots[:0:-1], roots])
 
 
 def _one_sided(mask: Raster, resolution_m: float, *, parity: bool) -> npt.NDArray[np.float16]:

@@ -42,10 +42,10 @@ def normalise(sample: Mapping[str, Array]) -> Sample:
     turned: Sample = dict(sample)
     for key in POSITIONS:
         if key in sample:
-            turned[key] = (sample[key] - origin) @ turn
+            turned[key] = _turned(sample[key] - origin, turn)
     for key in VECTORS:
         if key in sample:
-            turned[key] = sample[key] @ turn
+            turned[key] = _turned(sample[key], turn)
     for key in ANGLES:
         if key in sample:
             turned[key] = sample[key] - angle
@@ -57,6 +57,11 @@ def normalise(sample: Mapping[str, Array]) -> Sample:
     if "agent/target" in sample:
         turned["agent/target"] = targets(turned, sample["agent/target"].shape[1])
     return turned
+
+
+def _turned(points: Floats, turn: Floats) -> Floats:
+    """Return (..., 2) points times a matrix, as one product: numpy multiplies stacks of matrices one by one."""
+    return np.asarray((points.reshape(-1, 2) @ turn).reshape(points.shape))
 
 
 def targets(sample: Mapping[str, Array], future_steps: int) -> Floats:

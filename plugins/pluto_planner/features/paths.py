@@ -1,5 +1,7 @@
 """Paths along lanes: concatenated centre lines, projection on them, and pieces cut out of them."""
 
+from functools import cached_property
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,14 @@ class Path:
         """Return the arc lengths at which progress begins and ends."""
         return float(self.arc_m[self.counted[0]]), float(self.arc_m[self.counted[-1]])
 
+    @cached_property
+    def _columns(self) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+        """Return arc length, and x, y and unwrapped heading of the vertices between which progress interpolates."""
+        x, y, heading = self.poses.T[:, self.counted]
+        # Unwrapped as a whole: at headings of pi the last bit decides about the sign in the reference.
+        jumps = bool((np.abs(np.diff(heading)) > np.pi).any())
+        return self.arc_m[self.counted], (x, y, np.unwrap(heading) if jumps else heading)
+
     @property
     def empty(self) -> bool:
         """Return whether the path has fewer than two points to interpolate between."""
@@ -50,24 +60,22 @@ class Path:
 
     def at(self, progress_m: Floats) -> Floats:
         """Return the (k, 3) poses at some arc lengths, headings wrapped to [-pi, pi)."""
-        # Unwrapped as a whole: at headings of pi the last bit decides about the sign in the reference.
-        arc, poses = self.arc_m[self.counted], self.poses[self.counted]
-        columns = poses[:, 0], poses[:, 1], np.unwrap(poses[:, 2])
+        arc, columns = self._columns
         found = np.stack([np.interp(progress_m, arc, column) for column in columns], axis=-1)
         found[:, 2] = wrap(found[:, 2])
         return found
 
     def cut(self, begin_m: float, end_m: float) -> "Piece":
         """Return the poses between two arc lengths, both ends interpolated; two vertices at either end of the path."""
-        arc, poses = self.arc_m[self.counted], self.poses[self.counted]
+        arc, poses = self._columns[0], self.poses
         begin, end = float(np.clip(begin_m, arc[0], arc[-1])), float(min(end_m, arc[-1]))
         first, last = np.searchsorted(arc, begin, side="right"), np.searchsorted(arc, end, side="left")
         if first == len(arc) or last == 0:
             span = slice(-2, None) if first == len(arc) else slice(2)
-            return Piece(poses=poses[span], arc_m=arc[span], length_m=end - begin)
+            return Piece(poses=poses[self.counted[span]], arc_m=arc[span], length_m=end - begin)
         ends = self.at(np.array([begin, end]))
         return Piece(
-            poses=np.concatenate([ends[:1], poses[first:last], ends[1:]]),
+            poses=np.concatenate([ends[:1], poses[self.counted[first:last]], ends[1:]]),
             arc_m=np.concatenate([[begin], arc[first:last], [end]]),
             length_m=end - begin,
         )
