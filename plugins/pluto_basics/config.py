@@ -73,6 +73,25 @@ class EgoTrajectoryConfig:
 
 
 @attrs.frozen(kw_only=True)
+class EgoHistoryConfig:
+    """Past and present states of the ego vehicle."""
+
+    history_s: float = setting(2.0, "How far to look back, seconds; 0: the present state alone.", minimum=0)
+    interval_s: float = setting(0.1, "Time between states, seconds.", above=0)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a history that is no whole number of intervals."""
+        if abs(self.history_s / self.interval_s - (self.steps - 1)) > 1e-6:  # noqa: PLR2004 -- rounding of decimal fractions
+            message = f"features ego_history: history_s = {self.history_s:g} is no multiple of interval_s = {self.interval_s:g}"
+            raise PlutoError(message)
+
+    @property
+    def steps(self) -> int:
+        """Return the number of states, the present one included."""
+        return round(self.history_s / self.interval_s) + 1
+
+
+@attrs.frozen(kw_only=True)
 class SequentialConfig:
     """One session in this process."""
 

@@ -50,6 +50,20 @@ def pluto_register_splitters() -> list[Component]:
 
 
 @hookimpl
+def pluto_register_features() -> list[Component]:
+    """Return the features `ego_history`."""
+    return [
+        Component(
+            "ego_history",
+            factory="pluto_basics.ego_history:make",
+            config="pluto_basics.config:EgoHistoryConfig",
+            provides="pluto_basics.schema:ego_history",
+            summary="Past poses, velocities and accelerations of the ego vehicle, and nothing about anybody else.",
+        )
+    ]
+
+
+@hookimpl
 def pluto_register_targets() -> list[Component]:
     """Return the target `ego_trajectory`."""
     return [

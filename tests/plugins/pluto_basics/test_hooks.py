@@ -11,6 +11,7 @@ COMPONENTS = [
     component
     for register in (
         hooks.pluto_register_caches,
+        hooks.pluto_register_features,
         hooks.pluto_register_splitters,
         hooks.pluto_register_targets,
         hooks.pluto_register_workers,
