@@ -92,3 +92,34 @@ class ConstantVelocityConfig:
 
     horizon_s: float = setting(8.0, "How far to plan, seconds.", above=0)
     interval_s: float = setting(0.1, "Time between two poses, seconds.", above=0)
+
+
+@attrs.frozen(kw_only=True)
+class EgoMlpConfig:
+    """A perceptron that sees the ego vehicle's past and nobody else."""
+
+    history_s: float = setting(2.0, "How far it looks back, seconds.", minimum=0)
+    horizon_s: float = setting(8.0, "How far to plan, seconds.", above=0)
+    interval_s: float = setting(0.1, "Time between two poses, seconds.", above=0)
+    modes: int = setting(6, "How many ways it plans.", minimum=1)
+    width: int = setting(128, "Width of the hidden layers.", minimum=1)
+    depth: int = setting(2, "How many hidden layers.", minimum=1)
+    dropout: float = setting(0.0, "Dropout of the hidden layers.", minimum=0, maximum=1)
+
+    @property
+    def history_steps(self) -> int:
+        """Return the number of states that it sees, the present one included."""
+        return round(self.history_s / self.interval_s) + 1
+
+    @property
+    def future_steps(self) -> int:
+        """Return the number of poses that it plans."""
+        return round(self.horizon_s / self.interval_s)
+
+
+@attrs.frozen(kw_only=True)
+class EgoMlpObjectiveConfig:
+    """What the perceptron learns."""
+
+    regression: float = setting(1.0, "Weight of the distance between the nearest way and the truth.", minimum=0)
+    classification: float = setting(1.0, "Weight of telling which way is the nearest.", minimum=0)

@@ -88,7 +88,7 @@ def pluto_register_callbacks() -> list[Component]:
 
 @hookimpl
 def pluto_register_models() -> list[Component]:
-    """Return the model that needs no training."""
+    """Return the model that needs no training, and the one that looks at nobody."""
     return [
         Component(
             "constant_velocity",
@@ -96,18 +96,31 @@ def pluto_register_models() -> list[Component]:
             config="pluto_lightning.config:ConstantVelocityConfig",
             requires="pluto_lightning.needs:constant_velocity",
             summary="Keeps heading and speed; the baseline that every planner must beat.",
-        )
+        ),
+        Component(
+            "ego_mlp",
+            factory="pluto_lightning.ego_mlp:make",
+            config="pluto_lightning.config:EgoMlpConfig",
+            requires="pluto_lightning.needs:ego_mlp",
+            summary="A perceptron on the ego vehicle's past; how far a planner gets without looking.",
+        ),
     ]
 
 
 @hookimpl
 def pluto_register_objectives() -> list[Component]:
-    """Return the objective of the model that needs no training."""
+    """Return the objectives of the models of this plugin."""
     return [
         Component(
             "constant_velocity",
             factory="pluto_lightning.constant_velocity:make_objective",
             config="pluto_lightning.config:ConstantConfig",
             summary="Mean distance to the recorded trajectory, for the log only.",
-        )
+        ),
+        Component(
+            "ego_mlp",
+            factory="pluto_lightning.ego_mlp:make_objective",
+            config="pluto_lightning.config:EgoMlpObjectiveConfig",
+            summary="Distance of the nearest mode, and which mode that is.",
+        ),
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pluto_core.arrays import ArraySpec
+from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.component import Context
 from pluto_core.jobs import TrainingJob
 from pluto_core.listing import Listing
@@ -52,22 +52,31 @@ def make_sample(number: int) -> dict[str, np.ndarray]:
 class Reader:
     """Samples by key, from memory."""
 
-    def __init__(self, listing: Listing) -> None:
-        self.samples = {one.key: make_sample(number) for number, one in enumerate(listing.ids())}
+    def __init__(self, samples: Mapping[str, dict[str, np.ndarray]]) -> None:
+        self.samples = samples
 
     def get_many(self, keys: list[str]) -> list[dict[str, np.ndarray]]:
         """Return samples in the order of `keys`."""
         return [self.samples[key] for key in keys]
 
 
-def make_loader(part: str, count: int, *, spoilt: bool = False, seed: int = 0, **settings: Any) -> BatchLoader:
+def make_loader(
+    part: str,
+    count: int,
+    *,
+    sample: Callable[[int], dict[str, np.ndarray]] = make_sample,
+    spec: SampleSpec = SPEC,
+    spoilt: bool = False,
+    seed: int = 0,
+    **settings: Any,
+) -> BatchLoader:
     """Return batches of made-up samples; `spoilt` ones hold a NaN in the third."""
     listing = Listing.of([(ScenarioId(f"log-{part}", f"{number:04x}", number), "cruise", "town") for number in range(count)])
-    reader = Reader(listing)
+    samples = {one.key: sample(number) for number, one in enumerate(listing.ids())}
     if spoilt:
-        reader.samples[listing.id(2).key]["state"][0] = np.nan
+        samples[listing.id(2).key]["state"][0] = np.nan
     loader = LoaderSettings(**{"batch_size": 4, **settings})
-    return BatchLoader(reader, listing, spec=SPEC, settings=loader, part=part, seed=seed)
+    return BatchLoader(Reader(samples), listing, spec=spec, settings=loader, part=part, seed=seed)
 
 
 class ToyModel(torch.nn.Module):
@@ -121,7 +130,14 @@ def make_trainer(**settings: Any) -> LightningTrainer:
 def world() -> types.SimpleNamespace:
     """Return the makers of this file."""
     return types.SimpleNamespace(
-        job=make_job, trainer=make_trainer, loader=make_loader, model=ToyModel, objective=toy_objective, weights=read_weights
+        job=make_job,
+        trainer=make_trainer,
+        loader=make_loader,
+        sample=make_sample,
+        spec=SPEC,
+        model=ToyModel,
+        objective=toy_objective,
+        weights=read_weights,
     )
 
 
