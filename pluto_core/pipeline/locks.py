@@ -95,12 +95,27 @@ class Lock:
                 current = path.stat().st_ino == os.fstat(descriptor).st_ino
             except FileNotFoundError:
                 current = False
+            lock = cls(path, descriptor)
             if current:
-                text = json.dumps(attrs.asdict(Owner.this())) + "\n"
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, text.encode(), 0)
-                return cls(path, descriptor)
+                lock.sign()
+                return lock
             os.close(descriptor)  # its owner removed the file between our open and our lock
+
+    def sign(self) -> None:
+        """Write into the file who holds it; where the disk is full, let go.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        if self._descriptor is None:
+            return
+        text = json.dumps(attrs.asdict(Owner.this())) + "\n"
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Remove the file and let go; a second call does nothing."""
