@@ -34,7 +34,18 @@ if TYPE_CHECKING:
 def pluto_register_sources() -> Iterable[Component]:
     """Return sources: `[source]`.
 
-    Example: `[Component("nuplan", factory="pluto_nuplan.source:make", config=..., summary="nuPlan logs.")]`
+    Example:
+        @hookimpl
+        def pluto_register_sources():
+            return [
+                Component(
+                    "shelf",
+                    factory="pluto_shelf.source:make",
+                    config="pluto_shelf.config:ShelfSourceConfig",
+                    facts={"answers": frozenset({"log_names", "scenario_tokens"})},
+                    summary="Recordings of the shelf project.",
+                )
+            ]
     """
 
 
@@ -42,7 +53,18 @@ def pluto_register_sources() -> Iterable[Component]:
 def pluto_register_features() -> Iterable[Component]:
     """Return feature builders: `[[features]]`; each names what it `provides`.
 
-    Example: `[Component("pluto", factory="pluto_planner.features:make", config=..., provides=..., summary=...)]`
+    Example:
+        @hookimpl
+        def pluto_register_features():
+            return [
+                Component(
+                    "occupancy",
+                    factory="pluto_shelf.occupancy:make",
+                    config="pluto_shelf.config:OccupancyConfig",
+                    provides="pluto_shelf.schema:occupancy",
+                    summary="Occupied cells around the ego vehicle.",
+                )
+            ]
     """
 
 
@@ -50,7 +72,18 @@ def pluto_register_features() -> Iterable[Component]:
 def pluto_register_targets() -> Iterable[Component]:
     """Return target builders: `[[targets]]`; the same as features, for what only training needs.
 
-    Example: `[Component("ego_trajectory", factory=..., config=..., provides=..., summary="Future poses of the ego vehicle.")]`
+    Example:
+        @hookimpl
+        def pluto_register_targets():
+            return [
+                Component(
+                    "occupied_later",
+                    factory="pluto_shelf.occupancy:later",
+                    config="pluto_shelf.config:OccupancyConfig",
+                    provides="pluto_shelf.schema:later",
+                    summary="Occupied cells one second later.",
+                )
+            ]
     """
 
 
@@ -58,7 +91,18 @@ def pluto_register_targets() -> Iterable[Component]:
 def pluto_register_caches() -> Iterable[Component]:
     """Return shard stores: `[cache]`.
 
-    Example: `[Component("lmdb", factory="pluto_lmdb.shard:make", config=..., summary="Memory-mapped shards.")]`
+    Example:
+        @hookimpl
+        def pluto_register_caches():
+            return [
+                Component(
+                    "shelf",
+                    factory="pluto_shelf.shards:make",
+                    config="pluto_shelf.config:ShelfConfig",
+                    facts={"shared": True},
+                    summary="One dbm file a shard.",
+                )
+            ]
     """
 
 
@@ -66,7 +110,17 @@ def pluto_register_caches() -> Iterable[Component]:
 def pluto_register_splitters() -> Iterable[Component]:
     """Return splitters: `[splitter]`.
 
-    Example: `[Component("by_log", factory=..., config=..., summary="Fractions of logs, by a hash of their names.")]`
+    Example:
+        @hookimpl
+        def pluto_register_splitters():
+            return [
+                Component(
+                    "by_city",
+                    factory="pluto_shelf.splits:by_city",
+                    config="pluto_shelf.config:ByCityConfig",
+                    summary="Cities that are trained on, and cities that are not.",
+                )
+            ]
     """
 
 
@@ -74,7 +128,18 @@ def pluto_register_splitters() -> Iterable[Component]:
 def pluto_register_augmentations() -> Iterable[Component]:
     """Return augmentations: `[[augmentations]]`, applied in the order of the file.
 
-    Example: `[Component("contrastive", factory=..., config=..., requires="pluto_augment.schema:needs", summary=...)]`
+    Example:
+        @hookimpl
+        def pluto_register_augmentations():
+            return [
+                Component(
+                    "mirror",
+                    factory="pluto_shelf.mirror:make",
+                    config="pluto_shelf.config:MirrorConfig",
+                    requires="pluto_shelf.schema:mirror_needs",
+                    summary="Left becomes right.",
+                )
+            ]
     """
 
 
@@ -82,7 +147,18 @@ def pluto_register_augmentations() -> Iterable[Component]:
 def pluto_register_models() -> Iterable[Component]:
     """Return models: `[model]`; `requires` names the samples they read and the features to take where none are named.
 
-    Example: `[Component("pluto", factory="pluto_planner.model:make", config=..., requires=..., summary=...)]`
+    Example:
+        @hookimpl
+        def pluto_register_models():
+            return [
+                Component(
+                    "shelfnet",
+                    factory="pluto_shelf.network:make",
+                    config="pluto_shelf.config:ShelfNetConfig",
+                    requires="pluto_shelf.schema:shelfnet_needs",
+                    summary="A small convolutional planner.",
+                )
+            ]
     """
 
 
@@ -90,7 +166,17 @@ def pluto_register_models() -> Iterable[Component]:
 def pluto_register_objectives() -> Iterable[Component]:
     """Return objectives: `[objective]`; where the experiment names none, the one with the model's name is taken.
 
-    Example: `[Component("pluto", factory="pluto_planner.objective:make", config=..., summary="All losses of PLUTO.")]`
+    Example:
+        @hookimpl
+        def pluto_register_objectives():
+            return [
+                Component(
+                    "shelfnet",
+                    factory="pluto_shelf.losses:make",
+                    config="pluto_shelf.config:ShelfLossConfig",
+                    summary="Imitation, and a penalty for occupied cells.",
+                )
+            ]
     """
 
 
@@ -98,7 +184,17 @@ def pluto_register_objectives() -> Iterable[Component]:
 def pluto_register_optimizers() -> Iterable[Component]:
     """Return optimizers: `[optimizer]`.
 
-    Example: `[Component("adamw", factory="pluto_lightning.optimizers:adamw", config=..., summary="AdamW with two groups.")]`
+    Example:
+        @hookimpl
+        def pluto_register_optimizers():
+            return [
+                Component(
+                    "sgd",
+                    factory="pluto_shelf.optimizers:make_sgd",
+                    config="pluto_shelf.config:SgdConfig",
+                    summary="Plain gradient descent with momentum.",
+                )
+            ]
     """
 
 
@@ -106,7 +202,17 @@ def pluto_register_optimizers() -> Iterable[Component]:
 def pluto_register_schedules() -> Iterable[Component]:
     """Return learning-rate schedules: `[schedule]`.
 
-    Example: `[Component("warmup_cosine", factory=..., config=..., summary="Linear warm-up, then half a cosine.")]`
+    Example:
+        @hookimpl
+        def pluto_register_schedules():
+            return [
+                Component(
+                    "steps",
+                    factory="pluto_shelf.schedules:make_steps",
+                    config="pluto_shelf.config:StepsConfig",
+                    summary="The learning rate falls by a factor at given epochs.",
+                )
+            ]
     """
 
 
@@ -114,7 +220,17 @@ def pluto_register_schedules() -> Iterable[Component]:
 def pluto_register_trainers() -> Iterable[Component]:
     """Return trainers: `[trainer]`.
 
-    Example: `[Component("lightning", factory="pluto_lightning.trainer:make", config=..., summary="PyTorch Lightning.")]`
+    Example:
+        @hookimpl
+        def pluto_register_trainers():
+            return [
+                Component(
+                    "loop",
+                    factory="pluto_shelf.loop:make",
+                    config="pluto_shelf.config:LoopConfig",
+                    summary="A plain training loop on one device.",
+                )
+            ]
     """
 
 
@@ -122,7 +238,19 @@ def pluto_register_trainers() -> Iterable[Component]:
 def pluto_register_workers() -> Iterable[Component]:
     """Return workers: `[worker]`.
 
-    Example: `[Component("ray", factory="pluto_ray.worker:make", config=..., extra="ray", summary="A Ray cluster.")]`
+    Example:
+        @hookimpl
+        def pluto_register_workers():
+            return [
+                Component(
+                    "cluster",
+                    factory="pluto_shelf.cluster:make",
+                    config="pluto_shelf.config:ClusterConfig",
+                    facts={"processes": True},
+                    extra="cluster",
+                    summary="The machines of our cluster.",
+                )
+            ]
     """
 
 
@@ -130,7 +258,17 @@ def pluto_register_workers() -> Iterable[Component]:
 def pluto_register_loggers() -> Iterable[Component]:
     """Return loggers: `[[loggers]]`.
 
-    Example: `[Component("tensorboard", factory="pluto_lightning.loggers:tensorboard", config=..., summary=...)]`
+    Example:
+        @hookimpl
+        def pluto_register_loggers():
+            return [
+                Component(
+                    "notebook",
+                    factory="pluto_shelf.loggers:make",
+                    config="pluto_shelf.config:NotebookConfig",
+                    summary="Curves in the notebook that runs.",
+                )
+            ]
     """
 
 
@@ -138,7 +276,17 @@ def pluto_register_loggers() -> Iterable[Component]:
 def pluto_register_callbacks() -> Iterable[Component]:
     """Return callbacks of the trainer: `[[callbacks]]`.
 
-    Example: `[Component("early_stopping", factory="pluto_lightning.callbacks:early_stopping", config=..., summary=...)]`
+    Example:
+        @hookimpl
+        def pluto_register_callbacks():
+            return [
+                Component(
+                    "best_of_week",
+                    factory="pluto_shelf.callbacks:make",
+                    config="pluto_shelf.config:BestOfWeekConfig",
+                    summary="Keeps the best checkpoint of each week.",
+                )
+            ]
     """
 
 
@@ -146,7 +294,10 @@ def pluto_register_callbacks() -> Iterable[Component]:
 def pluto_register_presets() -> Mapping[str, str]:
     """Return presets: name to `package:path/inside/it.toml`, for `extends = "preset:NAME"` and `preset = "NAME"`.
 
-    Example: `{"pluto": "pluto_planner:presets/pluto.toml"}`
+    Example:
+        @hookimpl
+        def pluto_register_presets():
+            return {"shelf-small": "pluto_shelf:presets/small.toml"}
     """
 
 
@@ -162,7 +313,12 @@ def pluto_check_experiment(experiment: "ExperimentView") -> Iterable[Mistake]:
     Args:
         experiment: The resolved experiment: which component each section selects, and its config.
 
-    Example: a plugin whose model cannot work with another plugin's augmentation says so here.
+    Example:
+        @hookimpl
+        def pluto_check_experiment(experiment):
+            for model in experiment.selected("model"):
+                if model.use == "shelfnet" and len(experiment.selected("augmentations")) > 1:
+                    yield Mistake(model.where, "augmentations", "'shelfnet' takes one at most; leave the others out")
     """
 
 
@@ -173,7 +329,10 @@ def pluto_before_step(step: "StepView") -> None:
     Args:
         step: Its name, the experiment and the folder of the run.
 
-    Example: tell a chat channel that training starts.
+    Example:
+        @hookimpl
+        def pluto_before_step(step):
+            step.note(f"{step.experiment.name}: {step.name} begins in {step.run_dir}")
     """
 
 
@@ -188,7 +347,12 @@ def pluto_after_step(step: "StepView", report: "StepReport") -> Mapping[str, Any
     Returns:
         Files it wrote, by what they show; they are added to the summary of the run. None for nothing.
 
-    Example: draw three scenarios with prediction and truth after `validate`.
+    Example:
+        @hookimpl
+        def pluto_after_step(step, report):
+            path = step.run_dir / f"{step.name}-seconds.txt"
+            path.write_text(f"{report.seconds:.1f}")
+            return {f"time of {step.name}": path}
     """
 
 
@@ -200,7 +364,10 @@ def pluto_step_failed(step: "StepView", error: BaseException) -> None:
         step: As in `pluto_before_step`.
         error: What ended it.
 
-    Example: mark the run as failed in a tracking service.
+    Example:
+        @hookimpl
+        def pluto_step_failed(step, error):
+            step.note(f"{step.name} ended with {type(error).__name__}")
     """
 
 
@@ -216,5 +383,8 @@ def pluto_doctor_checks() -> Mapping[str, str]:
     The function is called as `function(surroundings)` with `pluto_core.moments.Surroundings`, and returns or yields
     `pluto_core.moments.Finding`s. One that raises is shown as broken and stops nothing else.
 
-    Example: `{"nuPlan": "pluto_nuplan.doctor:examine"}`
+    Example:
+        @hookimpl
+        def pluto_doctor_checks():
+            return {"Shelf": "pluto_shelf.doctor:examine"}
     """
