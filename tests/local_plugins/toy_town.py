@@ -92,7 +92,8 @@ class Town:
 
     def identity(self):
         """Return what the source is."""
-        return Identity(reader="town/1", settings={"edition": self.config.edition}, dataset={"town.db": 7})
+        name = f"{self.config.logs} of {self.config.scenarios}.db"
+        return Identity(reader="town/1", settings={"edition": self.config.edition}, dataset={name: 7})
 
     def problems(self):
         """Return nothing: every log can be read."""
