@@ -50,7 +50,11 @@ class ComponentSuite(Suite, suite=True):
     subject: ClassVar[str] = ""
     """Name of the fixture that returns what is tested."""
     hooks: str = ""
+    """Module with the hooks of the plugin."""
     use: str = ""
+    """Name of the component."""
+    kind: str = ""
+    """Which of `kinds` it is, where its plugin has components of this name in several."""
 
     @pytest.fixture
     def settings(self) -> Mapping[str, Any]:
@@ -69,8 +73,9 @@ class ComponentSuite(Suite, suite=True):
             pytest.fail(f"{type(self).__name__} needs `hooks` and `use`, or the fixture {self.subject!r}", pytrace=False)
         catalogue = Catalogue.of(importlib.import_module(self.hooks))
         assert not catalogue.broken, "; ".join(map(str, catalogue.broken.values()))
-        found = [kind for kind in self.kinds if catalogue.has(kind, self.use)]
-        assert found, f"{self.hooks} registers no {' or '.join(self.kinds)} called {self.use!r}"
+        kinds = (self.kind,) if self.kind else self.kinds
+        found = [kind for kind in kinds if catalogue.has(kind, self.use)]
+        assert found, f"{self.hooks} registers no {' or '.join(kinds)} called {self.use!r}"
         return catalogue.component(found[0], self.use)
 
     @pytest.fixture
@@ -92,3 +97,12 @@ class ComponentSuite(Suite, suite=True):
         if not self.hooks:
             pytest.fail(f"{type(self).__name__} needs `hooks` and `use`, or the fixture {self.subject!r}", pytrace=False)
         return request.getfixturevalue("recipe")()
+
+    def test_facts_are_true(self, request: pytest.FixtureRequest) -> None:
+        """What the plugin says of the component, for `check`, is what it turns out to be."""
+        if not self.hooks:
+            pytest.skip(f"the {self.subject} is not taken from hooks")
+        component: Component = request.getfixturevalue("component")
+        made = request.getfixturevalue(self.subject)
+        wrong = {name: told for name, told in component.facts.items() if getattr(made, name, None) != told}
+        assert not wrong, f"{self.use}: " + "; ".join(f"{name} is not {told!r}" for name, told in wrong.items())

@@ -25,5 +25,12 @@ class FakeAgentsConfig:
 
 
 @attrs.frozen(kw_only=True)
+class FakeTruthConfig:
+    """Where the ego vehicle goes."""
+
+    horizon_s: float = setting(2.0, "How far to look ahead, seconds.", above=0)
+
+
+@attrs.frozen(kw_only=True)
 class NothingConfig:
     """Nothing to set."""

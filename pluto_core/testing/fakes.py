@@ -1,4 +1,4 @@
-"""Small real parts: they need no data, keep every promise of their kind, and pass its suite."""
+"""Small real parts: they need no data, keep every promise of their kind, and pass its suite (see also `fake_samples`)."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,19 +9,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from pluto_core.arrays import SampleSpec
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
-from pluto_core.geometry import rotation
 from pluto_core.jobs import Batch, Identity
 from pluto_core.listing import Listing
 from pluto_core.protocols import Job, Rows
-from pluto_core.samples import Array, Sample
 from pluto_core.scene import ScenarioId, Scene, Window
-from pluto_core.sketch import Box, Role, Sketch
-from pluto_core.testing import schema
-from pluto_core.testing.config import FakeAgentsConfig, FakeSourceConfig, NothingConfig
+from pluto_core.testing.config import FakeSourceConfig, NothingConfig
 from pluto_core.testing.scenes import START_US, make_scene
 
 _SECOND_US = 1_000_000
@@ -33,11 +28,6 @@ def make_source(config: FakeSourceConfig, _context: Context) -> "FakeSource":
     return FakeSource(config)
 
 
-def make_agents(config: FakeAgentsConfig, _context: Context) -> "FakeAgents":
-    """Return the features `fake`."""
-    return FakeAgents(config)
-
-
 def make_store(_config: NothingConfig, _context: Context) -> "DictCache":
     """Return the store `fake`."""
     return DictCache()
@@ -46,11 +36,6 @@ def make_store(_config: NothingConfig, _context: Context) -> "DictCache":
 def make_splitter(_config: NothingConfig, _context: Context) -> "NameSplitter":
     """Return the splitter `fake`."""
     return NameSplitter()
-
-
-def make_mirror(_config: NothingConfig, _context: Context) -> "Mirror":
-    """Return the augmentation `fake`."""
-    return Mirror()
 
 
 def make_worker(_config: NothingConfig, _context: Context) -> "InlineWorker":
@@ -129,33 +114,6 @@ def _taken(row: tuple[ScenarioId, str, str], wanted: ScenarioFilter) -> bool:
     return all(names is None or name in names for names, name in asked)
 
 
-class FakeAgents:
-    """Builds positions of others, seen from the ego vehicle."""
-
-    version = "1"
-
-    def __init__(self, config: FakeAgentsConfig) -> None:
-        """Take the length of the history."""
-        self.window = Window(history_s=config.history_s, interval_s=schema.INTERVAL_S)
-        self.spec: SampleSpec = schema.agents(config)
-
-    def build(self, scene: Scene) -> Sample:
-        """Return the arrays of `schema.agents`."""
-        ego, now, valid = scene.ego, scene.present, scene.tracks.valid
-        position = (scene.tracks.position - ego.position[now]) @ rotation(float(ego.heading[now]))
-        return {
-            "agent/position": np.where(valid[..., None], position, 0.0).astype(np.float32),
-            "agent/valid": valid.copy(),
-            "speed": np.asarray(ego.velocity[now, 0], np.float32),
-        }
-
-    def sketch(self, sample: Mapping[str, Array]) -> Sketch:
-        """Return a box for each agent at time zero."""
-        places = sample["agent/position"][:, -1].astype(np.float64)
-        boxes = [Box(center=place, heading_rad=0.0, length_m=4.0, width_m=2.0, role=Role.VEHICLE) for place in places]
-        return Sketch(boxes=tuple(boxes))
-
-
 class DictCache:
     """Keeps shards in dicts of this process."""
 
@@ -231,30 +189,6 @@ class NameSplitter:
 
     def _part(self, log: str) -> str:
         return self._parts[hashlib.blake2b(log.encode(), digest_size=1).digest()[0] % len(self._parts)]
-
-
-class Mirror:
-    """Moves everybody a little, and gives a variant with left and right exchanged."""
-
-    def output_spec(self, spec: SampleSpec) -> Mapping[str, SampleSpec]:
-        """Return the roles `anchor` and `mirrored`, both like the input.
-
-        Raises:
-            PlutoError: There are no positions.
-        """
-        if "agent/position" not in spec:
-            message = "the augmentation 'fake' needs the array agent/position"
-            raise PlutoError(message)
-        return {"anchor": spec, "mirrored": spec}
-
-    def augment(
-        self, sample: Mapping[str, npt.NDArray[Any]], rng: np.random.Generator, epoch: int
-    ) -> Mapping[str, Sample | None]:
-        """Return both roles."""
-        del epoch
-        moved = dict(sample) | {"agent/position": sample["agent/position"] + rng.normal(size=2).astype(np.float32)}
-        mirrored = moved | {"agent/position": moved["agent/position"] * np.array([1, -1], np.float32)}
-        return {"anchor": moved, "mirrored": mirrored}
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ use = "fake"
 from pluto_core import Component, hookimpl
 
 _FAKES = "pluto_core.testing.fakes"
+_SAMPLES = "pluto_core.testing.fake_samples"
 _CONFIGS = "pluto_core.testing.config"
 _NOTHING = f"{_CONFIGS}:NothingConfig"
 
@@ -32,7 +33,7 @@ def pluto_register_features() -> list[Component]:
     return [
         Component(
             "fake",
-            factory=f"{_FAKES}:make_agents",
+            factory=f"{_SAMPLES}:make_agents",
             config=f"{_CONFIGS}:FakeAgentsConfig",
             provides="pluto_core.testing.schema:agents",
             summary="Where others are, for tests.",
@@ -41,9 +42,31 @@ def pluto_register_features() -> list[Component]:
 
 
 @hookimpl
+def pluto_register_targets() -> list[Component]:
+    """Return the target builder."""
+    return [
+        Component(
+            "fake",
+            factory=f"{_SAMPLES}:make_truth",
+            config=f"{_CONFIGS}:FakeTruthConfig",
+            provides="pluto_core.testing.schema:truth",
+            summary="Where the ego vehicle goes, for tests.",
+        )
+    ]
+
+
+@hookimpl
 def pluto_register_caches() -> list[Component]:
     """Return the store."""
-    return [Component("fake", factory=f"{_FAKES}:make_store", config=_NOTHING, summary="Dicts of this process, for tests.")]
+    return [
+        Component(
+            "fake",
+            factory=f"{_FAKES}:make_store",
+            config=_NOTHING,
+            facts={"shared": False},
+            summary="Dicts of this process, for tests.",
+        )
+    ]
 
 
 @hookimpl
@@ -58,7 +81,7 @@ def pluto_register_augmentations() -> list[Component]:
     return [
         Component(
             "fake",
-            factory=f"{_FAKES}:make_mirror",
+            factory=f"{_SAMPLES}:make_mirror",
             config=_NOTHING,
             requires="pluto_core.testing.schema:mirror",
             summary="A moved and a mirrored variant, for tests.",
@@ -69,4 +92,12 @@ def pluto_register_augmentations() -> list[Component]:
 @hookimpl
 def pluto_register_workers() -> list[Component]:
     """Return the worker."""
-    return [Component("fake", factory=f"{_FAKES}:make_worker", config=_NOTHING, summary="Here and now, for tests.")]
+    return [
+        Component(
+            "fake",
+            factory=f"{_FAKES}:make_worker",
+            config=_NOTHING,
+            facts={"processes": False},
+            summary="Here and now, for tests.",
+        )
+    ]

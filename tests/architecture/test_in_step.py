@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import pluto_core.testing
+import pluto_lightning.testing
 from pluto_core import hookspecs
 from pluto_core.component import load
 from pluto_core.experiment import read
 from pluto_core.kinds import BY_NAME, BY_SECTION, KINDS
 from pluto_core.plugins import Catalogue
+from pluto_core.testing.components import ComponentSuite
 
 HOOKS = {name: found for name, found in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("pluto_")}
 MOMENTS = {"pluto_check_experiment", "pluto_before_step", "pluto_after_step", "pluto_step_failed", "pluto_doctor_checks"}
@@ -59,6 +62,26 @@ def test_doctor_checks_exist():
     assert answers
     for target in (target for answer in answers for target in answer.values()):
         assert inspect.getdoc(load(target))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_suites_exist(kind):
+    """Every kind names a conformance suite of its kind that exists, is documented, and has tests of its own."""
+    suite = load(kind.suite)
+    assert issubclass(suite, ComponentSuite)
+    assert kind.name in suite.kinds
+    assert inspect.getdoc(suite)
+    own = {name: test for name, test in vars(suite).items() if name.startswith("test_")}
+    assert own
+    assert all(inspect.getdoc(test) for test in own.values())
+
+
+def test_suites_are_offered_by_name():
+    """What the kits offer are the suites of the kinds, those of hooks, and helpers; all of it can be imported."""
+    offered = {f"{kit.__name__}:{name}" for kit in (pluto_core.testing, pluto_lightning.testing) for name in kit.__all__}
+    suites = {name for name in offered if name.endswith("Suite")}
+    assert suites == {kind.suite for kind in KINDS} | {"pluto_core.testing:HooksSuite"}
+    assert all(load(name) for name in offered)
 
 
 def test_experiments_pass(repository):

@@ -17,7 +17,7 @@ from pluto_core.testing import (
     schema,
 )
 from pluto_core.testing.config import FakeAgentsConfig
-from pluto_core.testing.fakes import FakeAgents
+from pluto_core.testing.fake_samples import FakeAgents
 
 FAKES = "pluto_core.testing.plugin"
 
@@ -38,6 +38,12 @@ class TestFakeAgents(BuilderSuite):
     """`FakeAgents`."""
 
     hooks, use = FAKES, "fake"
+
+
+class TestFakeTruth(BuilderSuite):
+    """`FakeTruth`."""
+
+    hooks, use, kind = FAKES, "fake", "targets"
 
 
 class TestDictCache(CacheSuite):

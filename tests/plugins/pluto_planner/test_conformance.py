@@ -4,8 +4,10 @@ import pytest
 
 import pluto_planner.features  # noqa: F401 -- OpenCV sets a variable when it is first imported
 from pluto_core.testing import BuilderSuite, HooksSuite
+from pluto_lightning.testing import ModelSuite, ObjectiveSuite
 
 PLANNER = "pluto_planner.hooks"
+SMALL = {"dim": 32, "encoder_depth": 2, "decoder_depth": 2, "num_modes": 3, "use_hidden_proj": True, "cat_x": True}
 
 
 class TestHooks(HooksSuite):
@@ -29,3 +31,36 @@ class TestLiveFeatures(BuilderSuite):
     def settings(self):
         """Return settings for live input."""
         return {"future_horizon": 0.0, "require_reference_line": False, "cost_map": "none"}
+
+
+class TestModel(ModelSuite):
+    """The model `pluto`."""
+
+    hooks, use = PLANNER, "pluto"
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings of a small network with every head."""
+        return SMALL
+
+
+class TestModelWithHistory(ModelSuite):
+    """The model `pluto` that reads the ego vehicle's history."""
+
+    hooks, use = PLANNER, "pluto"
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings of a small network."""
+        return {**SMALL, "use_ego_history": True, "state_attn_encoder": False, "ref_free_traj": False}
+
+
+class TestObjective(ObjectiveSuite):
+    """The objective `pluto`."""
+
+    hooks, use = PLANNER, "pluto"
+
+    @pytest.fixture
+    def model_settings(self):
+        """Return settings of a small network with every head."""
+        return SMALL
