@@ -64,7 +64,7 @@ def _scenarios(folder: Path) -> Iterator[tuple[dict, Sample]]:
 def _static_rows(sample: Sample) -> np.ndarray:
     """Return static objects as rows in an order that does not depend on theirs."""
     columns = [sample[f"static_objects/{name}"] for name in ("category", "position", "heading", "shape")]
-    rows = np.column_stack(columns).astype(np.float64)
+    rows = np.column_stack(columns).astype(np.float32).astype(np.float64)
     return rows[np.lexsort(rows.round(2).T[::-1])]
 
 
