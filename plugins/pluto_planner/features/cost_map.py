@@ -5,13 +5,11 @@ Spec: pluto-features section 11. Pixel of a point at (x, y) in the ego frame: co
 """
 
 from functools import lru_cache
-from typing import Any
 
 import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from pluto_core import geometry
 from pluto_core.maps import LANE_LAYERS
@@ -124,8 +122,8 @@ def _signed_roots(most: int, resolution_m: float) -> npt.NDArray[np.float16]:
 
 
 def _one_sided(mask: Raster, resolution_m: float, *, parity: bool) -> npt.NDArray[np.float16]:
-    if parity:
-        exact: Any = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(1 - mask)
-        return np.asarray(resolution_m * exact, np.float16)
-    diagonal = resolution_m * float(np.hypot(*mask.shape))
-    return np.full(mask.shape, diagonal if mask.all() else -diagonal, np.float16)
+    sign = 1.0 if mask.all() else -1.0
+    if parity:  # the phantom lies one row above the first cell
+        row, column = np.indices(mask.shape)
+        return np.asarray(sign * resolution_m * np.hypot(row + 1, column), np.float16)
+    return np.full(mask.shape, sign * resolution_m * float(np.hypot(*mask.shape)), np.float16)

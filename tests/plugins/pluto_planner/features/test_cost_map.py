@@ -89,3 +89,11 @@ def test_normalising_twice_is_normalising_once(world: SimpleNamespace) -> None:
         assert np.allclose(again[key], array, atol=1e-6), key
         assert np.array_equal(array, before[key])
     assert within_radius(again, 120.0)["map/valid_mask"].shape == sample["map/valid_mask"].shape
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_the_phantom_is_scipys(value: int) -> None:
+    """In parity a mask of one kind holds what scipy returns for it, bit by bit."""
+    mask = np.full((60, 50), value, np.uint8)
+    theirs = 0.2 * (ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(1 - mask))
+    assert np.array_equal(signed_distance(mask, 0.2, parity=True), theirs.astype(np.float16))
