@@ -1,5 +1,7 @@
 """What the PLUTO plugin offers."""
 
+from collections.abc import Mapping
+
 from pluto_core import Component, hookimpl
 
 
@@ -42,3 +44,9 @@ def pluto_register_objectives() -> list[Component]:
             summary="Imitation, prediction, collision, reference-free and contrastive losses of PLUTO.",
         )
     ]
+
+
+@hookimpl
+def pluto_register_presets() -> Mapping[str, str]:
+    """Return the whole experiment of the reference stack."""
+    return {"pluto": "pluto_planner:presets/pluto.toml"}
