@@ -1,5 +1,6 @@
 """`pluto run`: do what an experiment says."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,9 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     experiment.require_extras()
     steps = _steps(experiment, only)
     click.echo(plan(experiment, steps or experiment.steps))
+    # A thread of OpenMP that waits spins by default: beside another busy process a training step then takes ten times as long.
+    # The variable counts until torch is imported, and then for the processes that this one starts.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():
         from pluto_core.run import execute
 
