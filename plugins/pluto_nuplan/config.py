@@ -37,13 +37,15 @@ class NuPlanConfig:
     data_root: str | tuple[str, ...] | None = setting(
         None,
         "Folder with .db files, or one that holds nuPlan's folders (nuplan-v1.1/splits/*, nuplan-v1.1/trainval, ...), or "
-        "one file, or a list of such. Needed unless there is a table `synthetic`.",
+        "one file, or a list of such; here or behind a URL (s3://...). Needed unless there is a table `synthetic`.",
     )
     synthetic: SyntheticConfig | None = setting(None, "The dataset to make and read where `data_root` is not set.")
     split: str | tuple[str, ...] | None = setting(
         None, "Take only folders of this name (or of these); patterns such as `train*`. Where unset, all below `data_root`."
     )
-    map_root: str | None = setting(None, "Folder of the maps; where unset, the folder `maps` in `data_root` or beside it.")
+    map_root: str | None = setting(
+        None, "Folder or URL of the maps; where unset, the folder `maps` in `data_root` or beside it."
+    )
     map_version: str = setting("nuplan-maps-v1.0", "Name of the maps' index file, without `.json`.")
     sampling: Literal["rows", "time"] = setting(
         "rows",
@@ -58,6 +60,9 @@ class NuPlanConfig:
     )
     vehicle: Literal["pacifica"] | VehicleConfig = setting(
         "pacifica", "Shape of the ego vehicle: nuPlan's car, or a table with the lengths of another one."
+    )
+    remote_cache_gb: float = setting(
+        200.0, "How much of what lies behind URLs is kept in the user's cache folder, gigabytes; the latest used.", above=0
     )
     logs_in_memory: int = setting(2, "Logs whose boxes are kept in memory, per process.", minimum=1)
 

@@ -12,6 +12,8 @@ import attrs
 
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.moments import Finding, Surroundings
+from pluto_core.places.copies import Copies
+from pluto_core.places.remote import Place, RemotePath
 from pluto_nuplan.logs import tables
 from pluto_nuplan.logs.database import opened
 from pluto_nuplan.logs.files import find_logs, find_map_root
@@ -24,6 +26,8 @@ _RUN = "pluto run experiments/sanity.toml"
 _SYNTHETIC = "no data is needed to start: experiments/sanity.toml makes its own, as `pluto data synth` does"
 _SHOWN = 10
 _GB = 1e9
+_COPIES_BYTES = round(200 * _GB)
+"""The default of the setting `remote_cache_gb`."""
 _SQLITE_PAGES = struct.Struct(">16xH10xI")
 """Size of a page and their number, in the first bytes of every SQLite file (1 stands for 65536 bytes)."""
 _LARGEST_PAGE = 1 << 16
@@ -33,18 +37,19 @@ _TABLES = ("ego_pose", "lidar_pc", "lidar_box", "track", "category", "scene", "s
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
     """Yield what there is of nuPlan, and what is needed for what."""
     root = surroundings.environment.get(DATA)
-    logs: dict[str, Path] = {}
+    logs: dict[str, Place] = {}
+    copies = Copies(surroundings.cache_home / "remote", _COPIES_BYTES)
     if not root:
         yield Finding(subject=DATA, state="note", text="is not set", advice=_SYNTHETIC, command=_RUN)
     else:
         try:
-            logs = find_logs(root, None)
+            logs = find_logs(root, None, copies)
         except PlutoError as error:
             yield _broken(DATA, error, f"set {DATA} to the folder that holds nuplan-v1.1, or logs (.db)")
     needed: Counter[str] = Counter()
     if logs:
         yield from _logs(str(root), logs, needed, surroundings)
-    yield from _maps(root if logs else None, needed, surroundings)
+    yield from _maps(root if logs else None, needed, copies, surroundings)
     yield from downloads(logs)
 
 
@@ -53,17 +58,20 @@ def _broken(subject: str, error: Exception, advice: str) -> Finding:
     return Finding(subject=subject, state="broken", text=text.removeprefix("source.data_root: "), advice=advice)
 
 
-def _logs(root: str, logs: Mapping[str, Path], needed: "Counter[str]", surroundings: Surroundings) -> Iterator[Finding]:
-    """Open every log; `needed` counts the maps that they name."""
+def _logs(root: str, logs: Mapping[str, Place], needed: "Counter[str]", surroundings: Surroundings) -> Iterator[Finding]:
+    """Open every log, of those behind URLs the first one; `needed` counts the maps that they name."""
     refused: list[Finding] = []
-    for count, (name, path) in enumerate(logs.items(), start=1):
+    far = [name for name, path in logs.items() if isinstance(path, RemotePath)]
+    tried = {name: path for name, path in logs.items() if name not in set(far[1:])}
+    for count, (name, path) in enumerate(tried.items(), start=1):
         try:
             needed[_map_of(path)] += 1
         except SampleError as error:
             refused.append(_broken(name, error, "download it again"))
-        surroundings.progress(count, len(logs))
-    size_gb = sum(path.stat().st_size for path in logs.values()) / _GB
-    text = f"{len(logs) - len(refused):,} of {len(logs):,} logs open, {size_gb:.3g} GB in {root}"
+        surroundings.progress(count, len(tried))
+    size_gb = sum(_size(path) for path in logs.values()) / _GB
+    text = f"{len(tried) - len(refused):,} of {len(tried):,} logs open"
+    text += f", of {len(logs):,} with {size_gb:.3g} GB in {root}" if far else f", {size_gb:.3g} GB in {root}"
     state: Literal["ok", "broken"] = "broken" if refused else "ok"
     yield Finding(subject=DATA, state=state, text=text, command=f"{_RUN} --set source.data_root={root}")
     yield from refused[:_SHOWN]
@@ -71,13 +79,18 @@ def _logs(root: str, logs: Mapping[str, Path], needed: "Counter[str]", surroundi
         yield Finding(subject="logs", state="broken", text=f"{len(refused) - _SHOWN:,} more logs cannot be opened")
 
 
-def _map_of(path: Path) -> str:
+def _size(path: Place) -> int:
+    return path.size or 0 if isinstance(path, RemotePath) else path.stat().st_size
+
+
+def _map_of(path: Place) -> str:
     """Return the map that a log names, once it is known to be whole and to have its tables.
 
     Raises:
         SampleError: It is cut off, no database, or lacks a table.
     """
-    _require_whole(path)
+    if isinstance(path, Path):
+        _require_whole(path)
     with opened(path) as database:
         name = tables.read_map_name(database)
         marks = ", ".join(f"'{table}'" for table in _TABLES)
@@ -90,8 +103,11 @@ def _map_of(path: Path) -> str:
 
 def _require_whole(path: Path) -> None:
     """Compare the size of a file with what its header says; reading it may not reach what is missing."""
-    with path.open("rb") as stream:
-        header = stream.read(_SQLITE_PAGES.size)
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(_SQLITE_PAGES.size)
+    except OSError as error:
+        raise SampleError(Reason.UNREADABLE_LOG, f"it cannot be read: {error.strerror}") from error
     if len(header) == _SQLITE_PAGES.size and header.startswith(b"SQLite format 3"):
         page, pages = _SQLITE_PAGES.unpack(header)
         whole = (_LARGEST_PAGE if page == 1 else page) * pages
@@ -99,24 +115,24 @@ def _require_whole(path: Path) -> None:
             raise SampleError(Reason.UNREADABLE_LOG, f"it is cut off: {path.stat().st_size:,} of {whole:,} bytes")
 
 
-def _maps(root: str | None, needed: "Counter[str]", surroundings: Surroundings) -> Iterator[Finding]:
+def _maps(root: str | None, needed: "Counter[str]", copies: Copies, surroundings: Surroundings) -> Iterator[Finding]:
     given = surroundings.environment.get(MAPS)
     if not given and not root:
         yield Finding(subject=MAPS, state="note", text="is not set")
         return
     try:
-        folder = find_map_root(given or None, root or "", MAP_VERSION)
+        folder = find_map_root(given or None, root or "", MAP_VERSION, copies)
         named = json.loads((folder / f"{MAP_VERSION}.json").read_text(encoding="utf-8"))
     except (PlutoError, OSError, ValueError) as error:
         yield _broken(MAPS, error, f"set {MAPS} to the folder that holds {MAP_VERSION}.json")
         return
     beside = "" if given else " (beside the logs)"
     yield Finding(subject=MAPS, state="ok", text=f"{len(named)} locations in {folder}{beside}")
-    for location in sorted({*named, *needed}):
+    for location in sorted(needed if isinstance(folder, RemotePath) else {*named, *needed}):
         yield _map(folder, location, needed[location], surroundings)
 
 
-def _map(folder: Path, location: str, logs: int, surroundings: Surroundings) -> Finding:
+def _map(folder: Place, location: str, logs: int, surroundings: Surroundings) -> Finding:
     try:
         view = open_map(folder, location, cache_home=surroundings.cache_home)
     except SampleError as error:

@@ -16,13 +16,15 @@ from pluto_core.filters import ScenarioFilter
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.maps import MapView
-from pluto_core.places import cache_home
+from pluto_core.places import cache_home as default_home
+from pluto_core.places.copies import Copies
+from pluto_core.places.remote import Place
 from pluto_core.scene import PACIFICA, ScenarioId, Scene, Vehicle, Window
 from pluto_nuplan.config import NuPlanConfig, SyntheticConfig, VehicleConfig
 from pluto_nuplan.logs import listing, questions, scenes
 from pluto_nuplan.logs.database import NO_TOKEN, token_words
 from pluto_nuplan.logs.extraction import ScenarioMapping
-from pluto_nuplan.logs.files import file_state, find_logs, find_map_root
+from pluto_nuplan.logs.files import file_states, find_logs, find_map_root
 from pluto_nuplan.logs.log import Index, Log, read_index
 from pluto_nuplan.maps import find_map, open_map
 from pluto_nuplan.synth.dataset import DatasetSummary, ensure_dataset
@@ -51,8 +53,9 @@ class NuPlanSource:
         given = config.vehicle
         self._vehicle = Vehicle(**attrs.asdict(given)) if isinstance(given, VehicleConfig) else PACIFICA
         data_root = config.data_root or ()
-        self._paths = find_logs(data_root, config.split)
-        self._map_root = find_map_root(config.map_root, data_root, config.map_version)
+        copies = Copies((cache_home or default_home()) / "remote", round(config.remote_cache_gb * 1e9))
+        self._paths = find_logs(data_root, config.split, copies)
+        self._map_root = find_map_root(config.map_root, data_root, config.map_version, copies)
         self._forget()
 
     def _forget(self) -> None:
@@ -178,10 +181,9 @@ class NuPlanSource:
     @property
     def _dataset(self) -> Mapping[str, int]:
         if self._states is None:
-            maps = {str(path.relative_to(self._map_root)): path for path in sorted(self._map_root.glob("*/*/map.gpkg"))}
-            self._states = {}
-            for name, path in (self._paths | maps).items():
-                self._states |= file_state(name, path)
+            packages: list[Place] = [*self._map_root.glob("*/*/map.gpkg")]
+            maps = {"/".join(path.parts[-3:]): path for path in packages}
+            self._states = file_states(self._paths | dict(sorted(maps.items())))
         return self._states
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
@@ -238,7 +240,7 @@ def make(config: NuPlanConfig, context: Context) -> NuPlanSource:
         if config.synthetic is None:
             message = "source.data_root: is not set; give the folder of your nuPlan logs, or a table [source.synthetic]"
             raise PlutoError(message)
-        dataset = synthetic_dataset(config.synthetic, context.cache_home or cache_home(), context.note)
+        dataset = synthetic_dataset(config.synthetic, context.cache_home or default_home(), context.note)
         config = attrs.evolve(config, data_root=str(dataset.data_root), map_root=str(dataset.map_root))
     return NuPlanSource(config, cache_home=context.cache_home)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pluto_core.errors import Reason, SampleError
+from pluto_core.places.remote import Place, local
 
 Words = npt.NDArray[np.uint64]
 
@@ -116,15 +117,15 @@ class Database:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Database]:
-    """Open a log for reading; no lock is taken and nothing is written beside it.
+def opened(path: Place) -> Iterator[Database]:
+    """Open a log for reading; no lock is taken and nothing is written beside it. One behind a URL is fetched first.
 
     Raises:
         SampleError: `UNREADABLE_LOG`: there is no such file, or it cannot be opened.
     """
     try:
         with (
-            adbc_driver_sqlite.connect(_uri(path)) as database,
+            adbc_driver_sqlite.connect(_uri(local(path))) as database,
             adbc_driver_manager.AdbcConnection(database) as connection,
         ):
             yield Database(path.name, connection)

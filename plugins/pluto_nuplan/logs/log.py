@@ -1,11 +1,11 @@
 """One log: what has been read of it so far, and how much to read next."""
 
 from functools import cached_property
-from pathlib import Path
 
 import attrs
 import numpy as np
 
+from pluto_core.places.remote import Place
 from pluto_core.scene import Ints
 from pluto_nuplan.logs import tables
 from pluto_nuplan.logs.columns import Boxes, EgoMotion, Frames, LogLights, LogScenes, LogTracks, Tags
@@ -37,7 +37,7 @@ class Held:
     lights: LogLights
 
 
-def read_index(path: Path) -> Index:
+def read_index(path: Place) -> Index:
     """Return the index of a log.
 
     Raises:
@@ -63,7 +63,7 @@ class Log:
     that is after most of its frames; without one every window passes over the whole table, so after two or three windows.
     """
 
-    def __init__(self, path: Path, index: Index) -> None:
+    def __init__(self, path: Place, index: Index) -> None:
         """Keep where the log is; nothing is read yet."""
         self.path = path
         self.index = index

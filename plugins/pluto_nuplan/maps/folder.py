@@ -6,12 +6,13 @@ from typing import Any
 
 from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import MapView
+from pluto_core.places.remote import Place, RemotePath
 from pluto_nuplan.maps.store import MapFile, open_built
 
 MAP_VERSION = "nuplan-maps-v1.0"
 
 
-def find_map(map_root: Path, map_name: str, *, map_version: str = MAP_VERSION) -> MapFile:
+def find_map(map_root: Place, map_name: str, *, map_version: str = MAP_VERSION) -> MapFile:
     """Return where the map of a location is.
 
     Args:
@@ -32,12 +33,13 @@ def find_map(map_root: Path, map_name: str, *, map_version: str = MAP_VERSION) -
     if any(Path(name).name != name for name in (location, entry["version"])):
         raise SampleError(Reason.BROKEN_MAP, f"{index} names {location!r}, {entry['version']!r}: no plain folder names")
     path = map_root / location / entry["version"] / "map.gpkg"
+    path = path.known() if isinstance(path, RemotePath) else path
     if not path.is_file():
         raise SampleError(Reason.MISSING_MAP, f"{path} does not exist; {index.name} names it (setting source.map_root)")
     return MapFile(location, entry["version"], path)
 
 
-def open_map(map_root: Path, map_name: str, *, map_version: str = MAP_VERSION, cache_home: Path | None = None) -> MapView:
+def open_map(map_root: Place, map_name: str, *, map_version: str = MAP_VERSION, cache_home: Path | None = None) -> MapView:
     """Return the map of a location: built at the first use ever, then memory-mapped; one object per process and map.
 
     Args:
@@ -52,7 +54,7 @@ def open_map(map_root: Path, map_name: str, *, map_version: str = MAP_VERSION, c
     return open_built(find_map(map_root, map_name, map_version=map_version), cache_home)
 
 
-def _read_index(map_root: Path, index: Path) -> dict[str, Any]:
+def _read_index(map_root: Place, index: Place) -> dict[str, Any]:
     if not map_root.is_dir():
         raise SampleError(Reason.MISSING_MAP, f"the map folder {map_root} does not exist (setting source.map_root)")
     try:

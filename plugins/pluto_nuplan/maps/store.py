@@ -1,11 +1,7 @@
 """Built maps as files in the user's cache folder, memory-mapped by every process that uses them."""
 
-import contextlib
-import fcntl
 import logging
-import os
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +13,9 @@ import numpy.typing as npt
 
 from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import MapView, from_arrays, to_arrays
+from pluto_core.places import cache_home as default_cache_home
+from pluto_core.places.copies import locked
+from pluto_core.places.remote import Place, RemotePath, local
 from pluto_nuplan.maps import geopackage, mapfile
 from pluto_nuplan.maps.assemble import assemble
 from pluto_nuplan.maps.mapfile import DamagedError
@@ -40,7 +39,7 @@ class MapFile:
 
     location: str
     version: str
-    path: Path
+    path: Place
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this source from another: names, size, time of change, first bytes (SQLite counts changes there).
@@ -48,6 +47,9 @@ class MapFile:
         Raises:
             SampleError: The file does not exist or cannot be read.
         """
+        named = {"build": BUILD, "location": self.location, "version": self.version, "file": self.path.name}
+        if isinstance(self.path, RemotePath):
+            return {**named, "size": self.path.size, "tag": self.path.tag}
         try:
             state = self.path.stat()
             with self.path.open("rb") as stream:
@@ -55,15 +57,7 @@ class MapFile:
         except OSError as error:
             message = f"{self.path} cannot be read ({error.strerror}) (setting source.map_root)"
             raise SampleError(Reason.MISSING_MAP, message) from error
-        return {
-            "build": BUILD,
-            "location": self.location,
-            "version": self.version,
-            "file": self.path.name,
-            "size": state.st_size,
-            "changed_ns": state.st_mtime_ns,
-            "head": head,
-        }
+        return {**named, "size": state.st_size, "changed_ns": state.st_mtime_ns, "head": head}
 
 
 def open_built(file: MapFile, cache_home: Path | None) -> MapView:
@@ -76,14 +70,6 @@ def open_built(file: MapFile, cache_home: Path | None) -> MapView:
     return _open(file, tuple(identity.items()), default_cache_home() if cache_home is None else cache_home)
 
 
-def default_cache_home() -> Path:
-    """Return the folder of what pluto keeps between runs: `$PLUTO_CACHE_HOME`, `$XDG_CACHE_HOME/pluto`, `~/.cache/pluto`."""
-    own, desktop = os.environ.get("PLUTO_CACHE_HOME"), os.environ.get("XDG_CACHE_HOME")
-    if own:
-        return Path(own)
-    return (Path(desktop) if desktop else Path.home() / ".cache") / "pluto"
-
-
 def build(file: MapFile) -> tuple[MapView, list[str]]:
     """Return the map read from its GeoPackage, in this process's own memory, and what had to be left out.
 
@@ -91,7 +77,11 @@ def build(file: MapFile) -> tuple[MapView, list[str]]:
         SampleError: The file is no GeoPackage, or lacks layers or columns.
     """
     problems = Problems()
-    with geopackage.opened(file.path) as package:
+    try:
+        path = local(file.path)
+    except OSError as error:
+        raise SampleError(Reason.MISSING_MAP, f"{file.path} cannot be fetched: {error}") from error
+    with geopackage.opened(path) as package:
         view = assemble(file.location, read_tables(package, problems), problems)
     if problems.notes:
         _LOG.warning("map %s (%s) is incomplete: %s", file.location, file.path, "; ".join(problems.notes))
@@ -114,7 +104,7 @@ def _build_and_read(file: MapFile, path: Path, identity: dict[str, Any]) -> MapV
     """Build and store; a map that cannot be stored is used from memory."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock")):
             view = _read(path, identity)
             if view is None:
                 view, notes = build(file)
@@ -155,19 +145,6 @@ def _stored_arrays(view: MapView) -> dict[str, npt.NDArray[Any]]:
     for polygons in (lanes.polygons, view.blocks.polygons, *(areas.polygons for areas in view.areas.values())):
         _ = polygons.bounds, polygons.single, polygons.chunk_offsets, polygons.rings.chunk_bounds
     return to_arrays(view) | {"derived/edges": np.ascontiguousarray(view.edges(EDGE_POINTS))}
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time build a map; where the file system knows no locks, several build and the last one stays."""
-    with path.open("ab") as stream:
-        with contextlib.suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                fcntl.flock(stream, fcntl.LOCK_UN)
 
 
 def _tidy(path: Path) -> None:
