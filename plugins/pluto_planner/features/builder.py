@@ -60,9 +60,9 @@ class PlutoFeatures:
         """
         now = ego.present(scene)
         sample = within_radius(normalise(self.build_global(scene, now)), self.config.radius)
-        validity.require_valid(sample, self.config)
         if not self.config.parity:
             sample = without_padding(sample)
+        validity.require_valid(sample, self.config)
         sample["origin"], sample["angle"] = now.position, np.array(now.heading)
         return {key: np.asarray(sample[key], dtype=spec.dtype) for key, spec in self.spec.items()}
 
