@@ -1,4 +1,4 @@
-"""Documents that must follow the code: `docs/hooks.md` is made from it, `docs/from-the-reference.md` is held against it."""
+"""`docs/hooks.md` is made from the code, and what it shows as examples runs."""
 
 import ast
 import inspect
