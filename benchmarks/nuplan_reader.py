@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
         help="Folder with logs (.db, at any depth) and `maps`; may be repeated.",
     )
     parser.add_argument("--city", type=Path, help="Folder of a synthetic city; written there if it is not (3 minutes, 4 GB).")
-    parser.add_argument("--density", type=float, default=3.1, help="Its traffic: 3.1 gives 103 boxes a frame, 1.8 about 60.")
+    parser.add_argument("--density", type=float, default=3.1, help="Its traffic: 3.1 gives 103 boxes a frame, 1.8 gives 75.")
     parser.add_argument("--repeat", type=int, default=3, help="Repetitions of every measurement, of which the best counts (3).")
     options = parser.parse_args()
     if not options.data and options.city is None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pluto_core.errors import Reason, SampleError
@@ -55,8 +56,8 @@ def refusal(source: NuPlanSource, scenario: ScenarioId) -> SampleError:
 @pytest.mark.parametrize(
     ("statement", "text"),
     [
+        *((f"DROP TABLE {table}", f"no such table: {table}") for table in ("log", "lidar", "lidar_pc", "scene", "ego_pose")),
         ("DROP TABLE scenario_tag", "no such table: scenario_tag"),
-        ("DROP TABLE lidar_pc", "no such table: lidar_pc"),
         ("ALTER TABLE scene RENAME COLUMN roadblock_ids TO blocks", "no such column: s.roadblock_ids"),
         ("UPDATE lidar SET channel = 'Other'", "no lidar with channel 'MergedPointCloud'"),
         ("UPDATE log SET map_version = NULL", "no lidar with channel 'MergedPointCloud' belongs to a log with a map_version"),
@@ -77,15 +78,20 @@ def test_a_log_that_cannot_be_listed_is_set_aside(damaged: Damage, statement: st
 
 
 @pytest.mark.parametrize(
-    "statement", ["ALTER TABLE lidar_box DROP COLUMN vx", "ALTER TABLE ego_pose DROP COLUMN acceleration_x"]
+    "statement",
+    [
+        "ALTER TABLE lidar_box DROP COLUMN vx",
+        "ALTER TABLE ego_pose DROP COLUMN acceleration_x",
+        *(f"DROP TABLE {table}" for table in ("lidar_box", "track", "category", "traffic_light_status")),
+    ],
 )
-def test_a_log_without_a_column_of_its_scenes_is_refused_when_loaded(damaged: Damage, statement: str) -> None:
+def test_a_log_without_what_its_scenes_need_is_refused_when_loaded(damaged: Damage, statement: str) -> None:
     """Listing does not read boxes or poses; loading says what is missing, for one scenario and for many."""
     source = damaged(statement)
     scenario = first_scenario(source)
     error = refusal(source, scenario)
     assert error.reason is Reason.UNREADABLE_LOG
-    assert "no such column" in error.detail
+    assert "no such " in error.detail
     found = list(source.load_many([scenario, scenario], WINDOW))
     assert [type(each) for each in found] == [SampleError, SampleError]
     other = source.list(EVERYTHING)
@@ -125,6 +131,57 @@ def test_broken_rows_refuse_their_scenarios_only(damaged: Damage, statement: str
     error = refusal(source, listing.id(0))
     assert (error.reason, text in error.detail) == (reason, True), error.detail
     source.load(listing.id(len(listing) - 1), WINDOW).check()
+
+
+def test_a_database_of_something_else_is_set_aside(damaged: Damage, dataset: DatasetSummary, tmp_path: Path) -> None:
+    """A map that lies among the logs under a log's name is refused; the logs are listed."""
+    source = damaged()
+    shutil.copy(next(dataset.map_root.glob("*/*/map.gpkg")), tmp_path / "logs" / "stray.db")
+    source = NuPlanSource(NuPlanConfig(data_root=str(tmp_path / "logs"), map_root=str(dataset.map_root)))
+    assert len(source.list(EVERYTHING).logs.values) == 2
+    assert [(log, reason) for log, reason, _ in source.problems()] == [("stray", Reason.UNREADABLE_LOG)]
+
+
+def test_not_a_number_is_unknown(damaged: Damage, tmp_path: Path) -> None:
+    """SQLite keeps no NaN: what a writer binds as NaN is refused like a missing number, and as a velocity it is 0."""
+    source = damaged()
+    with sqlite3.connect(min((tmp_path / "logs").glob("*.db"))) as connection:
+        connection.execute(f"UPDATE lidar_box SET y = ?, vx = ? WHERE {IN_WINDOW}", (float("nan"), float("nan")))
+    connection.close()
+    error = refusal(source, first_scenario(source))
+    assert (error.reason, "boxes without pose or size" in error.detail) == (Reason.BROKEN_ROWS, True)
+
+
+def rebuilt(table: str, *types: str) -> list[str]:
+    """Return SQL that gives columns of a table other declared types (`name type`), and takes away its keys and indices."""
+    names = [each.split()[0] for each in types]
+    return [
+        f"ALTER TABLE {table} RENAME TO former",
+        f"CREATE TABLE {table} ({', '.join(types)}, more BLOB)",
+        f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(names)} FROM former ORDER BY rowid",
+        "DROP TABLE former",
+    ]
+
+
+def test_declared_types_keys_and_indices_do_not_matter(damaged: Damage, dataset: DatasetSummary, home: Path) -> None:
+    """Columns declared as text, as integers or as nothing, without keys, indices or what nobody reads, give the same scene."""
+    source = damaged(
+        *rebuilt(
+            "lidar_box",
+            *("token", "lidar_pc_token TEXT", "track_token", "x TEXT", "y NUMERIC", "yaw", "vx TEXT", "vy INTEGER"),
+            *("width", "length TEXT"),
+        ),
+        *rebuilt("lidar_pc", "token", "ego_pose_token", "lidar_token", "scene_token", "timestamp TEXT"),
+        *rebuilt("traffic_light_status", "lidar_pc_token", "lane_connector_id TEXT", "status BLOB"),
+    )
+    plain = NuPlanSource(NuPlanConfig(data_root=str(dataset.data_root), map_root=str(dataset.map_root)), cache_home=home)
+    assert source.list(EVERYTHING).digest() == plain.list(EVERYTHING).digest()
+    scenario = first_scenario(plain)
+    one, other = source.load(scenario, WINDOW).tracks, plain.load(scenario, WINDOW).tracks
+    assert np.array_equal(one.token, other.token)
+    assert np.array_equal(one.valid, other.valid)
+    for name in ("position", "heading", "velocity", "size"):
+        assert np.abs(getattr(one, name) - getattr(other, name)).max() < 1e-6, "text keeps 15 digits"
 
 
 def test_what_can_be_read_without_is_read_without(damaged: Damage) -> None:
