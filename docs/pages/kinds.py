@@ -123,10 +123,7 @@ def _suite(kind: Kind) -> Iterator[str]:
         f'    hooks, use = "my_plugin.hooks", "my_{kind.section}"',
     )
     yield block("\n".join(lines), "python")
-    try:
-        suite = load(kind.suite)
-    except ImportError:
-        return
+    suite = load(kind.suite)
     tests = {test: (inspect.getdoc(function) or "").partition("\n")[0] for test, function in inherited_tests(suite)}
     yield table(("test", "what it proves"), [(code(test), text) for test, text in tests.items()])
 

@@ -36,7 +36,7 @@ def python(*arguments: object, cwd: Path, repository: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("kind", ["features", "model"])
+@pytest.mark.parametrize("kind", ["features", pytest.param("model", marks=pytest.mark.slow)])
 def test_tests_of_a_new_package_pass_at_once(kind: str, catalogue: Catalogue, tmp_path: Path, repository: Path) -> None:
     """What is written keeps every promise of its kind before anybody has touched or installed it."""
     package, _ = write_package("lanes", kind, tmp_path, catalogue)
@@ -66,6 +66,15 @@ def test_experiment_of_a_new_package_passes_check(package: Path, pluto) -> None:
     hooks = f"{package.name.replace('-', '_')}.hooks"
     env = {"PYTHONPATH": str(package / "src")}
     assert "ok" in pluto("check", package / "experiment.toml", "-p", hooks, env=env).ok()
+
+
+@pytest.mark.slow
+def test_a_new_model_trains(catalogue: Catalogue, pluto, tmp_path: Path) -> None:
+    """The experiment of a new model runs to its end, pictures and all."""
+    package, _ = write_package("calm", "model", tmp_path, catalogue)
+    env = {"PYTHONPATH": str(package / "src"), "OMP_NUM_THREADS": "1", "PLUTO_CACHE_HOME": str(tmp_path / "home")}
+    pluto("run", "experiment.toml", "-p", "pluto_calm.hooks", "--no-progress", cwd=package, env=env).ok()
+    assert len(list((package / "runs" / "001" / "pictures").glob("*.png"))) == 3
 
 
 def test_nothing_of_the_template_is_left(package: Path) -> None:

@@ -1,4 +1,5 @@
 from pluto_core.testing import BuilderSuite, CacheSuite, HooksSuite
+from pluto_lightning.testing import ModelSuite, ObjectiveSuite
 
 
 class TestHooks(HooksSuite):
@@ -11,3 +12,11 @@ class TestNeighbors(BuilderSuite):
 
 class TestSqlite(CacheSuite):
     hooks, use = "pluto_neighbors.hooks", "sqlite"
+
+
+class TestPlanner(ModelSuite):
+    hooks, use = "pluto_neighbors.hooks", "neighbors"
+
+
+class TestObjective(ObjectiveSuite):
+    hooks, use = "pluto_neighbors.hooks", "neighbors"

@@ -28,9 +28,9 @@ class BestMode:
         """Return `loss`, the best mode's mean `distance`, and `choice`, the cross-entropy of modes."""
         del training
         truth, valid = batch["truth"]["trajectory"], batch["truth"]["valid"].float()
-        gap = (outputs["trajectory"] - truth[:, None]).abs().sum(dim=-1)
+        gap = (outputs["trajectory"].float() - truth[:, None]).abs().sum(dim=-1)
         distance = (gap * valid[:, None]).sum(dim=-1) / valid.sum(dim=-1, keepdim=True).clamp(min=1)
         nearest, best = distance.min(dim=1)
-        choice = cross_entropy(outputs["logits"], best)
+        choice = cross_entropy(outputs["logits"].float(), best)
         reach = nearest.mean()
         return {"loss": reach + self._mode_weight * choice, "distance": reach, "choice": choice}
