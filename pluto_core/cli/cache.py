@@ -3,12 +3,14 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pluto_core.cli.bars import bar
+from pluto_core.cli.cache_remote import moved, path_or_url, pull, push
 from pluto_core.cli.options import experiment_options, load_catalogue, plugin_options, read_experiment
 from pluto_core.errors import ExitCode, PlutoError
 
@@ -97,28 +99,40 @@ def verify(
 
 @cache.command()
 @cache_options
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to write.")
-def export(path: Path, modules: Names, without: Names, as_json: bool, target: Path) -> int:
-    """Write every sample of CACHE as TOKEN.npz, as cached; TOKEN@START_US.npz where a token occurs twice."""
+@click.option("--to", "target", required=True, type=path_or_url, metavar="DIR|URL", help="Where to write.")
+def export(path: Path, modules: Names, without: Names, as_json: bool, target: Path | str) -> int:
+    """Write every sample of CACHE as TOKEN.npz, as cached; TOKEN@START_US.npz where a token occurs twice.
+
+    To a URL (s3://bucket/folder) the sealed shards are pushed as they are, for `pluto cache import` on other machines.
+    """
     from pluto_core.pipeline import maintenance
     from pluto_core.pipeline.durable import explained
 
     folder = _opened(path, load_catalogue(modules, without))
+    if isinstance(target, str):
+        return _say(push(folder, target), moved, as_json=as_json)
     with explained(target), bar("export") as show:
         count = maintenance.export(folder, target, progress=show)
     return _say({"path": str(folder.path), "to": str(target), "samples": count}, _exported, as_json=as_json)
 
 
 @cache.command("import")
-@cache_options
+@plugin_options
+@json_option
+@click.argument("path", metavar="CACHE|URL", type=path_or_url)
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="CACHE", help="Cache to copy into.")
 @click.option("--use", metavar="STORE", help="How that one is stored: lmdb, files. [that of CACHE where it exists, else lmdb]")
-def import_(path: Path, modules: Names, without: Names, as_json: bool, target: Path, use: str | None) -> int:
-    """Copy the samples of one CACHE into another one, which may be stored otherwise; those that it has are kept."""
+def import_(path: Path | str, modules: Names, without: Names, as_json: bool, target: Path, use: str | None) -> int:
+    """Copy the samples of one CACHE into another one, which may be stored otherwise; those that it has are kept.
+
+    From a URL the shards are pulled that another machine has pushed with `pluto cache export`.
+    """
     from pluto_core.pipeline import copying
     from pluto_core.pipeline.durable import explained
 
     catalogue = load_catalogue(modules, without)
+    if isinstance(path, str):
+        return _say(pull(path, target, use, partial(_folder, catalogue=catalogue)), moved, as_json=as_json)
     source = _opened(path, catalogue)
     copy = _folder(target, use or _store_of(target), catalogue)
     if copy.path.resolve() == source.path.resolve():
