@@ -41,6 +41,9 @@ class ByTokenListConfig:
     train: str | None = setting(None, "File of the tokens to train on.")
     val: str | None = setting(None, "File of the tokens to validate on.")
     test: str | None = setting(None, "File of the tokens to test on.")
+    expect_hash: str | None = setting(
+        None, "Hash that the lists must have, as it is told when they are read (its beginning is enough); others are refused."
+    )
 
 
 @attrs.frozen(kw_only=True)

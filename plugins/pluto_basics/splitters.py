@@ -29,14 +29,22 @@ def by_token_list(config: ByTokenListConfig, context: Context) -> "ByTokenList":
     """Return the splitter `by_token_list`, its files read.
 
     Raises:
-        PlutoError: A file cannot be read, holds no tokens, or two of them share one.
+        PlutoError: A file cannot be read, holds no tokens, two of them share one, or they are not the lists that are expected.
     """
     named = {part: getattr(config, part) for part in PARTS}
     lists = {part: read_tokens(Path(path).expanduser()) for part, path in named.items() if path is not None}
     if not lists:
         message = "splitter by_token_list: name a file for at least one of train, val, test"
         raise PlutoError(message)
-    return ByTokenList(lists, context)
+    splitter = ByTokenList(lists, context)
+    if config.expect_hash and not splitter.digest.startswith(config.expect_hash):
+        message = (
+            f"splitter by_token_list: the lists have the hash {splitter.digest}, not {config.expect_hash}; they were changed"
+        )
+        raise PlutoError(message)
+    sizes = ", ".join(f"{len(tokens)} of {part}" for part, tokens in lists.items())
+    context.note(f"splitter by_token_list: {sizes}, hash {splitter.digest}")
+    return splitter
 
 
 def one_part(config: OnePartConfig, _context: Context) -> "OnePart":

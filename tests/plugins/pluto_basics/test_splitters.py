@@ -88,7 +88,10 @@ def test_tokens_choose_their_parts_and_missing_ones_are_told(tmp_path):
     config = ByTokenListConfig(train=str(tmp_path / "train.txt"), val=str(tmp_path / "val.txt"))
     splitter = by_token_list(config, Context(note=notes.append))
     assert parts_of(splitter, listing(["a", "b", "c"])) == {"train": {"a0", "b1"}, "val": {"c2"}, "test": set()}
-    assert notes == ["splitter by_token_list: 1 of 3 tokens of train not found: ghost"]
+    assert notes == [
+        f"splitter by_token_list: 3 of train, 1 of val, hash {splitter.digest}",
+        "splitter by_token_list: 1 of 3 tokens of train not found: ghost",
+    ]
 
 
 def test_a_token_in_two_lists_is_refused(tmp_path):
@@ -127,6 +130,17 @@ def test_the_digest_names_the_lists(tmp_path):
         config = ByTokenListConfig(train=str(tmp_path / "train"), val=str(tmp_path / "val"))
         digests.append(by_token_list(config, Context()).digest)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_lists_that_were_changed_are_refused(tmp_path):
+    """An experiment that says which lists it means goes on with those and stops with others, naming both hashes."""
+    (tmp_path / "train").write_text("a0\nb1")
+    digest = by_token_list(ByTokenListConfig(train=str(tmp_path / "train")), Context()).digest
+    pinned = ByTokenListConfig(train=str(tmp_path / "train"), expect_hash=digest[:8])
+    assert by_token_list(pinned, Context()).digest == digest
+    (tmp_path / "train").write_text("a0")
+    with pytest.raises(PlutoError, match=rf"hash \w{{32}}, not {digest[:8]}"):
+        by_token_list(pinned, Context())
 
 
 def test_one_part_holds_everything():
