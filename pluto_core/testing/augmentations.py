@@ -13,7 +13,7 @@ from pluto_core.pipeline.layout import ANCHOR, Layout
 from pluto_core.protocols import Augmentation
 from pluto_core.samples import Sample, check
 from pluto_core.testing.components import ComponentSuite, Recipe
-from pluto_core.testing.equality import difference, freeze
+from pluto_core.testing.equality import assert_same, difference, freeze
 from pluto_core.testing.isolation import elsewhere
 
 Variants = Mapping[str, Mapping[str, np.ndarray[Any, Any]] | None]
@@ -84,14 +84,14 @@ class AugmentationSuite(ComponentSuite, suite=True):
             given = freeze(sample)
             for seed in _SEEDS:
                 augmentation.augment(given, np.random.default_rng(seed), 0)
-            assert difference(given, dict(sample)) is None
+            assert_same(given, dict(sample))
 
     def test_same_chance_same_result(self, augmentation: Augmentation, samples: Sequence[Sample], recipe: Recipe) -> None:
         """The same generator gives the same variants, asked again or made anew."""
         first = [_vary(augmentation, sample, 3) for sample in samples]
-        assert difference(first, [_vary(augmentation, sample, 3) for sample in samples]) is None
+        assert_same(first, [_vary(augmentation, sample, 3) for sample in samples])
         fresh = recipe()
-        assert difference(first[-1], _vary(fresh, samples[-1], 3)) is None
+        assert_same(first[-1], _vary(fresh, samples[-1], 3))
 
     def test_another_chance_another_result(self, augmentation: Augmentation, samples: Sequence[Sample]) -> None:
         """Another generator gives other variants, unless `varies` says otherwise."""
@@ -104,16 +104,16 @@ class AugmentationSuite(ComponentSuite, suite=True):
         """Numpy's global generator is neither read nor moved."""
         before = np.random.get_state()
         first = _vary(augmentation, samples[0], 1)
-        assert difference(before, np.random.get_state()) is None
+        assert_same(before, np.random.get_state())
         np.random.seed(12345)
         try:
-            assert difference(first, _vary(augmentation, samples[0], 1)) is None
+            assert_same(first, _vary(augmentation, samples[0], 1))
         finally:
             np.random.set_state(before)
 
     def test_same_in_another_process(self, augmentation: Augmentation, samples: Sequence[Sample], recipe: Recipe) -> None:
         """Made in another process it gives the same bits."""
-        assert difference(elsewhere(_vary_with, recipe, samples[0], 5), _vary(augmentation, samples[0], 5)) is None
+        assert_same(elsewhere(_vary_with, recipe, samples[0], 5), _vary(augmentation, samples[0], 5))
 
     def test_variants_stand_in_one_batch(self, augmentation: Augmentation, samples: Sequence[Sample], spec: SampleSpec) -> None:
         """All roles of all samples make one batch."""

@@ -18,7 +18,7 @@ from pluto_core.samples import Sample, check
 from pluto_core.scene import Scene, Window
 from pluto_core.sketch import Sketch
 from pluto_core.testing.components import ComponentSuite, Recipe
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same, difference
 from pluto_core.testing.isolation import elsewhere
 from pluto_core.testing.scenes import bare_scene, make_scene
 
@@ -70,19 +70,19 @@ class BuilderSuite(ComponentSuite, suite=True):
         first = builder.build(scenes[0])
         for scene in scenes[1:]:
             builder.build(scene)
-        assert difference(first, builder.build(scenes[0])) is None
-        assert difference(recipe().build(scenes[-1]), builder.build(scenes[-1])) is None
+        assert_same(first, builder.build(scenes[0]))
+        assert_same(recipe().build(scenes[-1]), builder.build(scenes[-1]))
 
     def test_scene_is_left_alone(self, builder: SceneBuilder, scenes: Sequence[Scene]) -> None:
         """Building changes nothing in the scene, which other builders read too."""
         scene = scenes[0]
         before = pickle.loads(pickle.dumps(attrs.evolve(scene, map=attrs.evolve(scene.map, reopen=None))))  # noqa: S301 -- ours
         builder.build(scene)
-        assert difference(before, scene) is None
+        assert_same(before, scene)
 
     def test_same_in_another_process(self, builder: SceneBuilder, scenes: Sequence[Scene], recipe: Recipe) -> None:
         """A builder made in another process gives the same bits."""
-        assert difference(elsewhere(_build, recipe, scenes[0]), builder.build(scenes[0])) is None
+        assert_same(elsewhere(_build, recipe, scenes[0]), builder.build(scenes[0]))
 
     def test_empty_scene(self, builder: SceneBuilder) -> None:
         """A scene without agents, map, route, lights, past and future gives a valid sample, or a `SampleError`."""
@@ -102,7 +102,7 @@ class BuilderSuite(ComponentSuite, suite=True):
         own = builder.window
         wider = Window(history_s=own.history_s + 1, future_s=own.future_s + 2, interval_s=own.interval_s / 2)
         told = builder.build(make_scene(agents=5, window=wider).narrow(own))
-        assert difference(told, builder.build(make_scene(agents=5, window=own))) is None
+        assert_same(told, builder.build(make_scene(agents=5, window=own)))
 
     def test_samples_can_be_stored(self, builder: SceneBuilder, scenes: Sequence[Scene]) -> None:
         """A stored sample is read back with the same shapes and, where the dtype at rest is not narrower, the same bits."""

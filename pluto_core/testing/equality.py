@@ -15,6 +15,18 @@ def difference(first: Any, second: Any) -> str | None:
     return next(_differences("value", first, second), None)
 
 
+def assert_same(first: Any, second: Any) -> None:
+    """Fail where two values differ, saying where they differ first.
+
+    Raises:
+        AssertionError: They differ.
+    """
+    __tracebackhide__ = True
+    found = difference(first, second)
+    if found is not None:
+        raise AssertionError(found)
+
+
 def freeze(sample: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Return copies of arrays that refuse to be written to, as those that come from a cache do."""
     copies = {key: np.array(array) for key, array in sample.items()}

@@ -154,8 +154,11 @@ class HooksSuite(Suite, suite=True):
 
     def test_presets_are_toml(self, catalogue: Catalogue) -> None:
         """Every preset can be read, and is TOML."""
-        for preset in catalogue.presets.values():
-            loads(preset.read())
+        for name, preset in catalogue.presets.items():
+            try:
+                loads(preset.read())
+            except ValueError as error:
+                pytest.fail(f"preset {name} ({preset.location}): {error}", pytrace=False)
 
     def _config(self, section: str, component: Component) -> Any:
         where = f"{section}.{component.name}"

@@ -15,7 +15,7 @@ from pluto_core.listing import Listing
 from pluto_core.protocols import ScenarioSource
 from pluto_core.scene import MOVING, ScenarioId, Scene, Window
 from pluto_core.testing.components import ComponentSuite, Recipe
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same
 from pluto_core.testing.isolation import elsewhere
 
 _MOTION = {
@@ -148,8 +148,8 @@ class SourceSuite(ComponentSuite, suite=True):
         """A scene is the same when loaded again, after others, and by a source made anew."""
         first = [source.load(scenario, window) for scenario in chosen]
         again = [source.load(scenario, window) for scenario in reversed(chosen)][::-1]
-        assert difference(first, again) is None
-        assert difference(first[-1], recipe().load(chosen[-1], window)) is None
+        assert_same(first, again)
+        assert_same(first[-1], recipe().load(chosen[-1], window))
 
     def test_loading_many_is_loading_one_by_one(self, source: ScenarioSource, listing: Listing, window: Window) -> None:
         """Scenarios of one log come in the order asked for, the same as one by one, with errors in place."""
@@ -160,14 +160,14 @@ class SourceSuite(ComponentSuite, suite=True):
         assert len(came) == len(asked)
         assert isinstance(came[-1], SampleError)
         for scenario, scene in zip(asked[:-1], came, strict=False):
-            assert difference(scene, source.load(scenario, window)) is None
+            assert_same(scene, source.load(scenario, window))
 
     def test_narrow_window(self, source: ScenarioSource, chosen: Sequence[ScenarioId], window: Window) -> None:
         """A part of a scene is the same whether cut out or loaded; only tracks unseen at present may stand in another order."""
         narrow = Window(history_s=window.history_s / 2, future_s=window.future_s / 2, interval_s=window.interval_s)
         for scenario in chosen:
             cut, loaded = source.load(scenario, window).narrow(narrow), source.load(scenario, narrow)
-            assert difference(_in_token_order(cut), _in_token_order(loaded)) is None
+            assert_same(_in_token_order(cut), _in_token_order(loaded))
 
     def test_short_recordings(self, source: ScenarioSource, chosen: Sequence[ScenarioId], window: Window) -> None:
         """A window beyond the recording gives a scene of full length, whose lacking steps are not valid."""
@@ -189,14 +189,14 @@ class SourceSuite(ComponentSuite, suite=True):
         """Source and scenes survive pickling, and the source then opens its files anew."""
         scene = source.load(chosen[0], window)
         copy: ScenarioSource = pickle.loads(pickle.dumps(source))  # noqa: S301 -- our own bytes
-        assert difference(copy.load(chosen[0], window), scene) is None
-        assert difference(pickle.loads(pickle.dumps(scene)), scene) is None  # noqa: S301 -- our own bytes
+        assert_same(copy.load(chosen[0], window), scene)
+        assert_same(pickle.loads(pickle.dumps(scene)), scene)  # noqa: S301 -- our own bytes
 
     def test_works_in_a_worker_process(
         self, source: ScenarioSource, chosen: Sequence[ScenarioId], window: Window, recipe: Recipe
     ) -> None:
         """A source made in another process gives the same scene."""
-        assert difference(elsewhere(_load, recipe, chosen[0], window), source.load(chosen[0], window)) is None
+        assert_same(elsewhere(_load, recipe, chosen[0], window), source.load(chosen[0], window))
 
     def test_identity(self, source: ScenarioSource, recipe: Recipe) -> None:
         """It says what it is, the same when made anew, with names instead of folders."""

@@ -14,7 +14,7 @@ from pluto_core.arrays import SampleSpec
 from pluto_core.plan import Plan
 from pluto_core.samples import Sample
 from pluto_core.testing.components import Recipe
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same
 from pluto_lightning.testing.collation import arrays_of, collate, leaves, restricted, seeded, taken
 from pluto_lightning.testing.supplied import SuppliedSuite
 
@@ -61,7 +61,7 @@ class ModelSuite(SuppliedSuite, suite=True):
             pytest.skip("the model is not taken from hooks, or does not say what it requires")
         missing = sorted(set(requirement.keys) - leaves(batch).keys())
         assert not missing, f"the builders that it names do not give {', '.join(missing)}"
-        assert difference(_planned(model, restricted(batch, requirement.keys)), _planned(model, batch)) is None
+        assert_same(_planned(model, restricted(batch, requirement.keys)), _planned(model, batch))
 
     @pytest.mark.parametrize("training", [False, True])
     def test_outputs_are_finite(self, model: Any, batch: Mapping[str, Any], training: bool) -> None:  # noqa: FBT001
@@ -94,7 +94,7 @@ class ModelSuite(SuppliedSuite, suite=True):
         before = plan.trajectories.copy(), plan.probabilities.copy()
         for tensor in leaves(batch).values():
             tensor.zero_()
-        assert difference(before, (plan.trajectories, plan.probabilities)) is None
+        assert_same(before, (plan.trajectories, plan.probabilities))
 
     def test_batch_is_left_alone(self, model: Any, batch: Mapping[str, Any]) -> None:
         """Neither planning nor a training step changes the batch, which objective and metrics read too."""
@@ -102,7 +102,7 @@ class ModelSuite(SuppliedSuite, suite=True):
         _plan(model, batch)
         with seeded(0):
             model.train()(batch)
-        assert difference(before, arrays_of(batch)) is None
+        assert_same(before, arrays_of(batch))
 
     def test_every_sample_alone(self, model: Any, samples: Sequence[Sample], spec: SampleSpec) -> None:
         """A batch of one is a batch, also where nobody else is there."""
@@ -114,14 +114,14 @@ class ModelSuite(SuppliedSuite, suite=True):
         with seeded(1):
             first = _planned(model, batch)
         with seeded(2):
-            assert difference(first, _planned(model, batch)) is None
+            assert_same(first, _planned(model, batch))
 
     def test_same_seed_same_weights(self, recipe: Recipe) -> None:
         """Fresh weights follow from torch's seed alone."""
         with seeded(3):
             first = recipe().state_dict()
         with seeded(3):
-            assert difference(arrays_of(first), arrays_of(recipe().state_dict())) is None
+            assert_same(arrays_of(first), arrays_of(recipe().state_dict()))
 
     def test_weights_can_be_stored(self, model: Any, batch: Mapping[str, Any], recipe: Recipe) -> None:
         """Another model with the stored weights, read without running any code, plans the same."""
@@ -131,7 +131,7 @@ class ModelSuite(SuppliedSuite, suite=True):
         with seeded(4):
             other = recipe().eval()
         other.load_state_dict(torch.load(file, weights_only=True), strict=True)
-        assert difference(_planned(model, batch), _planned(other, batch)) is None
+        assert_same(_planned(model, batch), _planned(other, batch))
 
     def test_tensors_are_registered(self, model: Any) -> None:
         """Every tensor is a parameter or a buffer, so that it moves with the model to another device."""

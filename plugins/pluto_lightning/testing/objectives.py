@@ -14,7 +14,7 @@ from pluto_core.errors import SampleError
 from pluto_core.plugins import Catalogue
 from pluto_core.samples import Sample
 from pluto_core.testing.components import Recipe
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same
 from pluto_core.testing.supply import Supply
 from pluto_lightning.testing.collation import arrays_of, collate, leaves, mapped, seeded, taken
 from pluto_lightning.testing.supplied import SuppliedSuite
@@ -156,8 +156,8 @@ class ObjectiveSuite(SuppliedSuite, suite=True):
         with seeded(1):
             first = arrays_of(objective(outputs, batch, training=True))
         with seeded(2):
-            assert difference(first, arrays_of(objective(outputs, batch, training=True))) is None
-            assert difference(first, arrays_of(recipe()(outputs, batch, training=True))) is None
+            assert_same(first, arrays_of(objective(outputs, batch, training=True)))
+            assert_same(first, arrays_of(recipe()(outputs, batch, training=True)))
 
     def test_inputs_are_left_alone(
         self, objective: Callable[..., Terms], outputs: Mapping[str, Any], batch: Mapping[str, Any]
@@ -165,7 +165,7 @@ class ObjectiveSuite(SuppliedSuite, suite=True):
         """Outputs and batch are not changed: the plan and the metrics are made of them."""
         before = arrays_of(outputs), arrays_of(batch)
         objective(outputs, batch, training=True)
-        assert difference(before, (arrays_of(outputs), arrays_of(batch))) is None
+        assert_same(before, (arrays_of(outputs), arrays_of(batch)))
 
     def test_unknown_future(
         self,

@@ -9,7 +9,7 @@ from torch import nn
 
 from pluto_core.protocols import OptimizerMaker
 from pluto_core.testing.components import ComponentSuite
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same
 from pluto_lightning.testing.collation import arrays_of, seeded
 
 _STEPS = 5
@@ -63,7 +63,7 @@ class OptimizerSuite(ComponentSuite, suite=True):
             with seeded(seed):
                 _train(module, maker(module, batch_size=8), _STEPS)
             ways.append(arrays_of(module.state_dict()))
-        assert difference(ways[0], ways[1]) is None
+        assert_same(ways[0], ways[1])
 
     def test_goes_on_from_its_state(self, maker: OptimizerMaker) -> None:
         """With the stored state, read without running any code, it goes on as an undisturbed one would."""
@@ -77,7 +77,7 @@ class OptimizerSuite(ComponentSuite, suite=True):
         fresh = maker(second, batch_size=8)
         fresh.load_state_dict(stored(optimizer.state_dict()))
         _train(second, fresh, _STEPS)
-        assert difference(arrays_of(whole.state_dict()), arrays_of(second.state_dict())) is None
+        assert_same(arrays_of(whole.state_dict()), arrays_of(second.state_dict()))
 
 
 def make_network() -> nn.Sequential:

@@ -13,7 +13,7 @@ from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult
 from pluto_core.protocols import Trainer
 from pluto_core.testing.components import ComponentSuite, Recipe
-from pluto_core.testing.equality import difference
+from pluto_core.testing.equality import assert_same, difference
 from pluto_core.testing.fake_samples import Mirror
 from pluto_lightning.testing.jobs import MemoryReader, Watched, make_job
 
@@ -98,7 +98,7 @@ class TrainerSuite(ComponentSuite, suite=True):
         expected = [(batch.ids, _truth(batch.arrays)) for batch in make_job(run_dir).parts["val"].batches(0)]
         assert [one.ids for one in judged] == [ids for ids, _ in expected]
         for one, (ids, truth) in zip(judged, expected, strict=True):
-            assert difference(_told(one), truth) is None
+            assert_same(_told(one), truth)
             assert len(one.plan) == len(ids)
             assert (np.diff(one.plan.probabilities, axis=1) <= 0).all(), "the modes do not stand from the best to the worst"
             assert "loss" in one.losses
@@ -110,7 +110,7 @@ class TrainerSuite(ComponentSuite, suite=True):
         first = next(results)
         kept = _plan(first), _told(first)
         list(results)
-        assert difference(kept, (_plan(first), _told(first))) is None
+        assert_same(kept, (_plan(first), _told(first)))
 
     def test_same_seed_same_result(self, trainer: Trainer, recipe: Recipe, tmp_path: Path) -> None:
         """The same seed gives the same weights, another one gives others."""
@@ -118,7 +118,7 @@ class TrainerSuite(ComponentSuite, suite=True):
         for number, (made, seed) in enumerate(((trainer, 0), (recipe(), 0), (recipe(), 1))):
             job = make_job(_folder(tmp_path, number), seed=seed)
             plans.append(_plans(made.evaluate(job, "val", _checkpoint(made.fit(job)))))
-        assert difference(plans[0], plans[1]) is None
+        assert_same(plans[0], plans[1])
         assert difference(plans[0], plans[2])
 
     def test_untrained_is_where_training_begins(self, trainer: Trainer, run_dir: Path) -> None:
@@ -126,7 +126,7 @@ class TrainerSuite(ComponentSuite, suite=True):
         job = make_job(run_dir)
         before = _plans(trainer.evaluate(job, "val", None))
         checkpoint = _checkpoint(trainer.fit(job))
-        assert difference(before, _plans(trainer.evaluate(job, "val", None))) is None
+        assert_same(before, _plans(trainer.evaluate(job, "val", None)))
         assert difference(before, _plans(trainer.evaluate(job, "val", checkpoint)))
 
     def test_goes_on_after_an_interrupt(self, trainer: Trainer, recipe: Recipe, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class TrainerSuite(ComponentSuite, suite=True):
         job, other = make_job(broken, parts={**whole.parts, "train": rest}), recipe()
         found = _plans(other.evaluate(job, "val", _checkpoint(other.fit(job))))
         assert rest.asked == [last], f"it trains epochs {rest.asked} where only {last} is left"
-        assert difference(expected, found) is None
+        assert_same(expected, found)
 
     def test_loss_that_is_no_number(self, trainer: Trainer, run_dir: Path) -> None:
         """A loss that is NaN ends the training with one message, which names the scenarios of the batch."""
