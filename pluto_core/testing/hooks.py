@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
@@ -15,6 +16,7 @@ from pluto_core.experiment.nodes import Origin
 from pluto_core.experiment.structure import FAILED, Structurer, fields_of, hints_of
 from pluto_core.experiment.tomltext import loads, write_value
 from pluto_core.kinds import KINDS
+from pluto_core.moments import Finding, Surroundings
 from pluto_core.plugins import Catalogue
 from pluto_core.testing.guard import Suite
 from pluto_core.testing.isolation import python
@@ -100,6 +102,16 @@ class HooksSuite(Suite, suite=True):
                     assert component.extra, f"{section}.{component.name}: {named} cannot be imported, and no `extra` says why"
                     continue
                 assert callable(found), f"{section}.{component.name}: {named} cannot be called"
+
+    def test_doctor_checks(self, catalogue: Catalogue, tmp_path: Path) -> None:
+        """Where nothing is set up, every check that the plugin gives `pluto doctor` finds something and nothing broken."""
+        surroundings = Surroundings(environment={}, cache_home=tmp_path)
+        for title, target in (item for answer in catalogue.hooks.pluto_doctor_checks() for item in answer.items()):
+            for finding in load(target)(surroundings):
+                assert isinstance(finding, Finding), f"{title}: {target} gives {finding!r}, which is no Finding"
+                assert finding.state != "broken", (
+                    f"{title}: {finding.subject} is broken where nothing is set up: {finding.text}"
+                )
 
     def test_components_say_what_they_are(self, catalogue: Catalogue) -> None:
         """Every component has a summary that is a sentence on one line."""
