@@ -15,6 +15,10 @@ GUARD = "test_no_test_of_the_suite_is_missing"
 """Proven in test_testing_guard.py."""
 PLUGIN = """
 from pluto_core import Component, hookimpl
+from pluto_core.moments import Finding
+
+def ill(surroundings):
+    return [Finding(subject="all", state="broken", text="all is lost")]
 
 def part(**changes):
     told = dict(
@@ -25,10 +29,11 @@ def part(**changes):
     return Component("part", **{{**told, **changes}})
 
 @hookimpl
-def pluto_register_{hook}():
+def pluto_{hook}():
     return {answer}
 """
 BETWEEN = "test_builders_and_models_say_what_passes_between_them"
+CHECKS, DOCTOR = "test_doctor_checks", "doctor_checks"
 CONFIGS = "test_configs_are_frozen_and_explained"
 BROKEN = {
     "answers nothing of use": ("test_the_plugin_works", "sources", '["no component"]', "no component"),
@@ -75,6 +80,13 @@ BROKEN = {
         '[part(config="broken_configs:Untold")]',
         "size = 1.5",
     ),
+    "looks and says no finding": (CHECKS, DOCTOR, '{"Part": "builtins:repr"}', "is no Finding"),
+    "calls absence broken": (
+        CHECKS,
+        DOCTOR,
+        '{"Part": "broken_plugin:ill"}',
+        "all is broken where nothing is set up: all is lost",
+    ),
     "ships no TOML": ("test_presets_are_toml", "presets", '{"odd": "broken_presets:odd.toml"}', "odd.toml"),
 }
 
@@ -89,14 +101,17 @@ def applied(local_plugins, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def apply(test, hook, answer):
-        (tmp_path / "broken_plugin.py").write_text(PLUGIN.format(hook=hook, answer=answer))
+        (tmp_path / "broken_plugin.py").write_text(
+            PLUGIN.format(hook=hook if hook == DOCTOR else f"register_{hook}", answer=answer)
+        )
         importlib.invalidate_caches()
         sys.modules.pop("broken_plugin", None)
         suite = type("TestBroken", (HooksSuite,), {"hooks": "broken_plugin"})()
         bound = getattr(suite, test)
         needs = inspect.signature(bound).parameters
         catalogue = Catalogue.of(importlib.import_module("broken_plugin"))
-        return lambda: bound(**({"catalogue": catalogue} if needs else {}))
+        given = {"catalogue": catalogue, "tmp_path": tmp_path}
+        return lambda: bound(**{name: given[name] for name in needs})
 
     yield apply
     for name in ("broken_plugin", "broken_presets"):
