@@ -4,7 +4,6 @@ A plugin hands over import strings, never objects, so that listing, checking and
 the one place that imports by name.
 """
 
-import difflib
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -116,5 +115,7 @@ def load(import_string: str) -> Any:
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest choice, or an empty string."""
+    import difflib  # only who misspells a name waits for it
+
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -12,8 +12,8 @@ import pytest
 
 from pluto_core.plugins import Catalogue
 
-_SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
-"""Variables that change without the test: pytest's own, and one that torch sets when it first makes an optimizer."""
+_SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_NVML_BASED_CUDA_CHECK")
+"""Variables that change without the test: pytest's own, and those that torch and Lightning set at their first use."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

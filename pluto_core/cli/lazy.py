@@ -1,17 +1,12 @@
-"""A group of commands that are imported when they are called, so that `--help` costs nothing."""
+"""A group of commands that are imported when they are called, so that `--help` costs nothing but click."""
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 import click
 
-from pluto_core.component import load, suggestion
-from pluto_core.errors import PlutoError
 
-
-@attrs.frozen
-class LazyCommand:
+class LazyCommand(NamedTuple):
     """Where a command is, and its line in `--help`."""
 
     target: str
@@ -42,6 +37,8 @@ class LazyGroup(click.Group):
         Raises:
             PlutoError: A plugin's command cannot be imported.
         """
+        from pluto_core.component import load
+
         if cmd_name in self._lazy:
             found: click.Command = load(self._lazy[cmd_name].target)
             return found
@@ -51,6 +48,8 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name; for a name that is none, the nearest one is suggested."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            from pluto_core.component import suggestion
+
             ctx.fail(f"there is no command {args[0]!r}{suggestion(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
@@ -69,6 +68,8 @@ def _distribution(entry: EntryPoint) -> str:
 
 
 def _load(entry: EntryPoint) -> click.Command:
+    from pluto_core.errors import PlutoError
+
     try:
         command = entry.load()
     except ImportError as error:

@@ -7,7 +7,6 @@ import click
 
 from pluto_core import __version__
 from pluto_core.cli.lazy import LazyCommand, LazyGroup
-from pluto_core.errors import ExitCode, PlutoError
 
 COMMANDS = {
     "run": LazyCommand("pluto_core.cli.run:run", "Do what an experiment says."),
@@ -23,6 +22,8 @@ COMMANDS = {
     "cache": LazyCommand("pluto_core.cli.cache:cache", "Look at a cache, prove it, copy it, mend it, remove it."),
 }
 """Name of each command, where it is, and its line in `pluto --help`."""
+_INTERRUPTED = 130
+"""`ExitCode.INTERRUPTED`."""
 
 
 @click.group(
@@ -48,17 +49,26 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; mistakes become one message, bugs keep their traceback."""
     try:
         result = pluto.main(args=arguments, prog_name="pluto", standalone_mode=False)
-    except PlutoError as error:
-        for line in str(error).splitlines():
-            click.echo(f"error: {line}", err=True)
-        return int(error.exit_code)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        return int(ExitCode.INTERRUPTED)
-    return int(result) if isinstance(result, int) else int(ExitCode.OK)
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 -- told apart; what is a bug is raised again
+        return _told(error)
+    return int(result) if isinstance(result, int) else 0
+
+
+def _told(error: Exception) -> int:
+    """Tell the user of a mistake and return the exit code; raise again what is a bug."""
+    from pluto_core.errors import PlutoError  # not above: `--help` needs neither it nor what it is made with
+
+    if not isinstance(error, PlutoError):
+        raise error
+    for line in str(error).splitlines():
+        click.echo(f"error: {line}", err=True)
+    return int(error.exit_code)
 
 
 if __name__ == "__main__":

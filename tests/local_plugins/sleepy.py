@@ -2,4 +2,4 @@
 
 import time
 
-time.sleep(5)
+time.sleep(2)
