@@ -5,7 +5,6 @@ from pathlib import Path
 
 project = "pluto"
 author = "the authors of pluto"
-copyright = "Apache-2.0"  # noqa: A001 -- Sphinx's name for the line at the foot of a page
 _version = re.search(r'__version__ = "(.+)"', (Path(__file__).parent.parent / "pluto_core" / "__init__.py").read_text("utf-8"))
 release = _version[1] if _version else ""
 
@@ -14,5 +13,6 @@ exclude_patterns = ["_build", "pages"]
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "pluto"
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False

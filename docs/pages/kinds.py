@@ -101,6 +101,8 @@ def _defaults(kind: Kind) -> str:
 def _hook(kind: Kind) -> Iterator[str]:
     yield "## Hook"
     yield block(_source(getattr(hookspecs, kind.hook)), "python")
+    if kind.facts:
+        yield f"`facts` of the component may hold {', '.join(map(code, kind.facts))}, for `pluto check`."
 
 
 def _protocol(kind: Kind) -> Iterator[str]:

@@ -25,6 +25,7 @@ def pluto_register_caches() -> list[Component]:
             "sqlite",
             factory="pluto_neighbors.shards:make",
             config="pluto_neighbors.config:SqliteConfig",
+            facts={"shared": True},
             summary="One SQLite file a shard.",
         )
     ]
