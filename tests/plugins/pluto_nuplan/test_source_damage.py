@@ -184,6 +184,20 @@ def test_declared_types_keys_and_indices_do_not_matter(damaged: Damage, dataset:
         assert np.abs(getattr(one, name) - getattr(other, name)).max() < 1e-6, "text keeps 15 digits"
 
 
+def test_a_lost_frame_stretches_rows_and_is_a_hole_in_time(damaged: Damage) -> None:
+    """Counting rows goes on with the next one; by time, the lost step is not valid and the others stand where they belong."""
+    lost = "DELETE FROM lidar_pc WHERE token = " + frame_value("token", 74)
+    by_time = damaged(lost, sampling="time")
+    by_rows = damaged()
+    scenario = first_scenario(by_rows)
+    times_us = {source: source.load(scenario, WINDOW).times_us - scenario.start_us for source in (by_time, by_rows)}
+    hole = np.flatnonzero(~by_time.load(scenario, WINDOW).ego.valid)
+    assert len(hole) == 1
+    assert by_rows.load(scenario, WINDOW).ego.valid.all()
+    assert np.abs(times_us[by_time] - np.arange(-10, 21) * 100_000).max() < 2_000
+    assert abs(times_us[by_rows][-1] - 2_050_000) < 2_000
+
+
 def test_what_can_be_read_without_is_read_without(damaged: Damage) -> None:
     """NULL velocities are zero, frames without boxes empty, unknown routes empty, dangling tracks and goals absent."""
     source = damaged(
