@@ -72,7 +72,8 @@ def _findings(plugin: str, target: str, surroundings: Surroundings) -> Iterator[
 
 def _bug(plugin: str, error: Exception) -> Finding:
     text = f"its check fails: {one_line(error)}"
-    return Finding(subject=f"plugin {plugin}", state="broken", text=text, advice="tell its author, or leave it out: --without")
+    mend = "install what it cannot import" if isinstance(error, ImportError) else "tell its author"
+    return Finding(subject=f"plugin {plugin}", state="broken", text=text, advice=f"{mend}, or leave it out: --without {plugin}")
 
 
 def _versions() -> Iterator[Finding]:
@@ -137,7 +138,7 @@ def _memory() -> Iterator[Finding]:
     kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
     total, free = (kilobytes[name] * 1024 / _GB for name in ("MemTotal", "MemAvailable"))
     little = free < _LITTLE_MEMORY_GB
-    advice = "a training takes about 2 GB and each worker 0.4 GB: take few workers" if little else ""
+    advice = "take few workers: each of them needs up to 0.4 GB" if little else ""
     text = f"{free:.1f} of {total:.1f} GB free"
     yield Finding(subject="memory", state="note" if little else "ok", text=text, advice=advice)
 

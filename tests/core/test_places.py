@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -241,3 +244,30 @@ def test_processes_fetch_a_file_once(copies, tmp_path):
     for worker in workers:
         worker.join()
     assert (tmp_path / "seen").read_text(encoding="ascii") == "x"
+
+
+def die_while_fetching(copies):
+    """Write half a file, then be killed."""
+
+    def fetch(path):
+        path.write_bytes(b"da")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    copies.get("x://y", 4, "", fetch)
+
+
+def test_a_killed_process_leaves_no_copy(copies):
+    """What it had fetched is not taken for the file, its lock is free, and the next one fetches all of it."""
+    worker = multiprocessing.get_context("fork").Process(target=die_while_fetching, args=(copies,))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+    assert copies.get("x://y", 4, "", write(b"data")).read_bytes() == b"data"
+
+
+def test_fsspec_is_imported_with_the_first_url():
+    """Without URLs, neither finding nor reading data loads it."""
+    code = "import sys, pluto_nuplan.source, pluto_core.pipeline.transport; assert 'fsspec' not in sys.modules"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
