@@ -92,8 +92,8 @@ class Curves(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count samples and time."""
-        del trainer, pl_module, outputs, batch_idx
-        self.samples += batch.size
+        del pl_module, outputs, batch_idx
+        self.samples += batch.size * trainer.world_size
         self._since = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,7 +106,7 @@ class Curves(pl.Callback):
         del pl_module
         values = self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()})
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
-        if self._lines:
+        if self._lines and trainer.is_global_zero:
             shown = ", ".join(f"{name} {values[name]:.3f}" for name in _SHOWN if name in values)
             print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {shown}", flush=True)  # noqa: T201
 

@@ -16,8 +16,9 @@ from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
 from pluto_lightning.callbacks import Curves
-from pluto_lightning.checkpoints import load_weights, require_continuable
+from pluto_lightning.checkpoints import load_weights, read_checkpoint, require_continuable
 from pluto_lightning.config import LightningConfig
+from pluto_lightning.devices import plain_endings, spread_over, world_of
 from pluto_lightning.module import PlannerModule
 from pluto_lightning.randomness import RandomState, seed_all
 
@@ -31,10 +32,11 @@ class LightningTrainer:
     def __init__(self, config: LightningConfig, context: Context) -> None:
         """Keep the settings."""
         self._config = config
+        self._world = world_of(config.devices)
         self._note = context.note
         # Lightning advertises services and repeats what we print.
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def fit(self, job: TrainingJob) -> StepResult:
         """Train, or go on from the run's last checkpoint.
@@ -61,6 +63,8 @@ class LightningTrainer:
             require_continuable(module.model, last)
             self._note(f"training goes on from {last.name}")
         self._fit(trainer, module, job, last if last.is_file() else None)
+        if self._world > 1:  # the processes that trained are gone, with their callbacks
+            curves.load_state_dict(read_checkpoint(last)["callbacks"][curves.state_key])
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
         if len(best) > 1 and best[0].best_model_path:
             files = {"checkpoint (best)": Path(best[0].best_model_path), **files}
@@ -72,31 +76,17 @@ class LightningTrainer:
                 job.parts[part], lambda: trainer.current_epoch, rank=lambda: trainer.global_rank, world=self._world
             )
 
-        with warnings.catch_warnings():
+        with plain_endings(trainer), warnings.catch_warnings():
             warnings.simplefilter("ignore", category=UserWarning)  # Lightning's advice on loaders does not fit ours
             warnings.simplefilter("ignore", category=FutureWarning)
             warnings.simplefilter("ignore", category=DeprecationWarning)
-            try:
-                trainer.fit(
-                    module,
-                    batches("train"),
-                    batches("val") if "val" in job.parts else None,
-                    ckpt_path=checkpoint,
-                    weights_only=True,
-                )
-            except MisconfigurationException as error:
-                raise PlutoError(f"the trainer refuses its settings: {error}") from error
-            except SystemExit:
-                # Lightning turns Ctrl-C into exit(1); the run has to know what it was.
-                if trainer.interrupted:
-                    raise KeyboardInterrupt from None
-                raise
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-
-    @property
-    def _world(self) -> int:
-        return self._config.devices if isinstance(self._config.devices, int) else max(torch.cuda.device_count(), 1)
+            trainer.fit(
+                module,
+                batches("train"),
+                batches("val") if "val" in job.parts else None,
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
 
     def _checkpoints(self, job: TrainingJob) -> list[ModelCheckpoint]:
         folder = job.run_dir / "checkpoints"
@@ -143,6 +133,7 @@ class LightningTrainer:
             "use_distributed_sampler": False,
             "default_root_dir": job.run_dir,
             "benchmark": False,
+            **spread_over(self._world, config.accelerator),
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
