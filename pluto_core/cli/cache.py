@@ -105,6 +105,7 @@ def export(path: Path, modules: Names, without: Names, as_json: bool, target: Pa
 
     To a URL (s3://bucket/folder) the sealed shards are pushed as they are, for `pluto cache import` on other machines.
     """
+    from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
     from pluto_core.pipeline.durable import explained
 
@@ -113,7 +114,7 @@ def export(path: Path, modules: Names, without: Names, as_json: bool, target: Pa
         return _say(push(folder, target), moved, as_json=as_json)
     with explained(target), bar("export") as show:
         count = maintenance.export(folder, target, progress=show)
-    return _say({"path": str(folder.path), "to": str(target), "samples": count}, _exported, as_json=as_json)
+    return _say({"path": str(folder.path), "to": str(target), "samples": count}, cache_text.exported, as_json=as_json)
 
 
 @cache.command("import")
@@ -127,6 +128,7 @@ def import_(path: Path | str, modules: Names, without: Names, as_json: bool, tar
 
     From a URL the shards are pulled that another machine has pushed with `pluto cache export`.
     """
+    from pluto_core.cli import cache_text
     from pluto_core.pipeline import copying
     from pluto_core.pipeline.durable import explained
 
@@ -144,7 +146,7 @@ def import_(path: Path | str, modules: Names, without: Names, as_json: bool, tar
     with explained(target), bar("import") as show:
         values = copying.copy(source, copy, progress=show)
     told = {"path": str(source.path), "to": str(copy.path), "store": copy.name, "values": values}
-    return _say(told, _imported, as_json=as_json)
+    return _say(told, cache_text.imported, as_json=as_json)
 
 
 @cache.command()
@@ -173,6 +175,7 @@ def retry(file: Path, settings: Names, modules: Names, without: Names, as_json: 
 @cache_options
 def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
     """Join small shards of CACHE and drop values that nothing finds any more. Stop trainings that read it first."""
+    from pluto_core.cli import cache_text
     from pluto_core.pipeline import copying
     from pluto_core.pipeline.durable import explained
 
@@ -187,7 +190,7 @@ def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
         "bytes_before": done.bytes_before,
         "bytes_after": done.bytes_after,
     }
-    return _say(told, _compacted, as_json=as_json)
+    return _say(told, cache_text.compacted, as_json=as_json)
 
 
 @cache.command()
@@ -195,6 +198,7 @@ def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> int:
     """Remove CACHE and all its samples, after asking."""
+    from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
     from pluto_core.pipeline.durable import explained
 
@@ -210,7 +214,7 @@ def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> 
     with explained(path):
         maintenance.delete(folder)
     left = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    return _say({"path": str(folder.path), "removed": True, "left": left}, _removed, as_json=as_json)
+    return _say({"path": str(folder.path), "removed": True, "left": left}, cache_text.removed, as_json=as_json)
 
 
 def _opened(path: Path, catalogue: "Catalogue") -> "CacheFolder":
@@ -282,26 +286,3 @@ def _recompute(folder: "CacheFolder", count: int, experiment: Any) -> "Recompute
 def _say(told: Mapping[str, Any], text: Callable[[Mapping[str, Any]], str], *, as_json: bool) -> int:
     click.echo(json.dumps(told, indent=2) if as_json else text(told))
     return int(ExitCode.OK)
-
-
-def _exported(told: Mapping[str, Any]) -> str:
-    return f"{told['samples']:,} samples written to {told['to']}"
-
-
-def _imported(told: Mapping[str, Any]) -> str:
-    return f"{told['values']:,} values copied to {told['to']} ({told['store']})"
-
-
-def _compacted(told: Mapping[str, Any]) -> str:
-    from pluto_core.cli.cache_text import shards
-    from pluto_core.run.display import size_of
-
-    if not told["rewritten"]:
-        return f"nothing to compact: {shards(told['shards'])}, {size_of(told['bytes_after'])}"
-    sizes = f"{size_of(told['bytes_before'])} before, {size_of(told['bytes_after'])} now"
-    return f"{shards(told['rewritten'])} rewritten; {shards(told['shards'])} now; {sizes}"
-
-
-def _removed(told: Mapping[str, Any]) -> str:
-    left = f"; kept what is no part of it: {', '.join(told['left'])}" if told["left"] else ""
-    return f"removed {told['path']}{left}"

@@ -59,6 +59,30 @@ def retried(told: Told) -> str:
     return "\n".join(lines)
 
 
+def exported(told: Told) -> str:
+    """Return how many samples were written."""
+    return f"{told['samples']:,} samples written to {told['to']}"
+
+
+def imported(told: Told) -> str:
+    """Return how many values were copied."""
+    return f"{told['values']:,} values copied to {told['to']} ({told['store']})"
+
+
+def compacted(told: Told) -> str:
+    """Return what `compact` gained."""
+    if not told["rewritten"]:
+        return f"nothing to compact: {shards(told['shards'])}, {size_of(told['bytes_after'])}"
+    sizes = f"{size_of(told['bytes_before'])} before, {size_of(told['bytes_after'])} now"
+    return f"{shards(told['rewritten'])} rewritten; {shards(told['shards'])} now; {sizes}"
+
+
+def removed(told: Told) -> str:
+    """Return what was removed and what is left."""
+    left = f"; kept what is no part of it: {', '.join(told['left'])}" if told["left"] else ""
+    return f"removed {told['path']}{left}"
+
+
 def _builders(told: Told) -> Iterator[str]:
     rows = told["builders"]
     width = max([len("builder"), *map(len, rows)])

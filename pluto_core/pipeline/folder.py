@@ -246,6 +246,7 @@ class CacheFolder:
         return digest, {name: frozenset(keys) for name, keys in dropped.items()}
 
     def _refuse_strangers(self) -> None:
-        if self.path.is_file() or (self.path.is_dir() and any(entry.name != LOCKS for entry in self.path.iterdir())):
+        was_a_cache = (self.path / LOCKS).is_dir()
+        if self.path.is_file() or (self.path.is_dir() and not was_a_cache and any(self.path.iterdir())):
             message = f"{self.path} holds something else and is no cache; choose another cache.path"
             raise PlutoError(message)

@@ -145,6 +145,32 @@ def test_a_poisonous_scenario(here):
     (here / "poison").unlink()
 
 
+def test_fresh(cached, here):
+    """`--fresh` asks where it can, removes the cache and nothing else, and computes it anew; other folders are refused."""
+    (here / "cache" / "notes.txt").write_text("mine")
+    assert "say --yes to allow it" in cached("run", "small.toml", "--fresh").err
+    assert "24 of 30 scenarios were there" in cached("run", "small.toml", "--set", "name='again'").ok()
+    assert "24 computed" in cached("run", "small.toml", "--fresh", "--yes").ok()
+    assert (here / "cache" / "notes.txt").read_text() == "mine"
+    (here / "photos").mkdir()
+    (here / "photos" / "dear.jpg").write_bytes(b"dear")
+    outcome = cached("run", "small.toml", "--fresh", "--yes", "--set", "cache.path=photos")
+    assert outcome.code == ExitCode.FAILED
+    assert "holds something else and is no cache" in outcome.err
+    assert (here / "photos" / "dear.jpg").read_bytes() == b"dear"
+
+
+def test_fresh_of_a_cache_in_use(here, say):
+    """`--fresh` does not take the cache away from under a run."""
+    with started(here, "run", "small.toml", *SLOW, "--set", "source.delay_s=0.1") as process:
+        wait_for(process, "cache: ")
+        outcome = say("run", "small.toml", "--fresh", "--yes")
+        assert outcome.code == ExitCode.FAILED
+        assert f"is in use by process {process.pid} on " in outcome.err
+        process.kill()
+    assert (here / "cache" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize("profile", ["raw", "small"])
 def test_profiles(say, profile):
     """A cache may hold values of several profiles; none of them changes a sample."""
