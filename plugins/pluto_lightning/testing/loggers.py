@@ -40,7 +40,7 @@ class LoggerSuite(ComponentSuite, suite=True):
         """What was logged is in the run's folder when the logger is done, unless it is `remote`; nothing is beside it."""
         if self.remote:
             pytest.skip("curves go to a service (remote = True)")
-        _log(maker, tmp_path / "run", 0)
+        _log(maker, tmp_path / "run", range(20))
         assert sum(_files(tmp_path / "run").values())
         assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["run"]
 
@@ -48,9 +48,9 @@ class LoggerSuite(ComponentSuite, suite=True):
         """A logger made anew for the same run adds to what is there."""
         if self.remote:
             pytest.skip("curves go to a service (remote = True)")
-        _log(maker, tmp_path, 0)
+        _log(maker, tmp_path, range(20))
         before = _files(tmp_path)
-        _log(maker, tmp_path, 100)
+        _log(maker, tmp_path, range(20, 22))
         after = _files(tmp_path)
         shorter = [path for path, size in before.items() if after.get(path, 0) < size]
         assert not shorter, f"a continued run shortens {', '.join(shorter)}"
@@ -63,9 +63,9 @@ class LoggerSuite(ComponentSuite, suite=True):
         assert self.remote or len(_files(tmp_path)) > len(list((tmp_path / "checkpoints").iterdir()))
 
 
-def _log(maker: RunLogger, folder: Path, first: int) -> None:
+def _log(maker: RunLogger, folder: Path, steps: range) -> None:
     logger = maker.make(folder, _NAME)
-    for step in range(first, first + 20):
+    for step in steps:
         logger.log_metrics({"train/loss": 1.0 / (step + 1)}, step=step)
     logger.save()
     logger.finalize("success")
