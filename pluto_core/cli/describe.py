@@ -32,6 +32,7 @@ def describe(catalogue: "Catalogue", kind: Kind, component: "Component") -> str:
     lines = [f'{kind.header} use = "{component.name}"', f"  {component.summary}", f"  from plugin {plugin}"]
     if component.extra:
         lines.append(f"  needs the extra {component.extra!r}: pip install '{plugin.distribution}[{component.extra}]'")
+    lines += [f"  {name}: {_fact(value)}" for name, value in component.facts.items()]
     config = catalogue.config_class(kind.name, component.name)
     rows = [("use", "string", f'"{component.name}"', "Selects this component.")]
     rows += list(settings(CacheSettings)) if kind.section == "cache" else []
@@ -41,6 +42,13 @@ def describe(catalogue: "Catalogue", kind: Kind, component: "Component") -> str:
     if arrays:
         lines += ["", "arrays", *table(("key", "dims", "dtype", "unit", "frame", "meaning"), arrays)]
     return "\n".join(lines)
+
+
+def _fact(value: Any) -> str:
+    """Return what a component promises of itself as a line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(sorted(map(str, value))) if isinstance(value, set | frozenset | tuple | list) else str(value)
 
 
 def describe_core(name: str) -> str:

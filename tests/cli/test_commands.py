@@ -132,7 +132,9 @@ def test_plugins_json(pluto):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("lmdb", ['[cache] use = "lmdb"', "path", "profile"]),
+        ("lmdb", ['[cache] use = "lmdb"', "path", "profile", "  shared: yes"]),
+        ("processes", ['[worker] use = "processes"', "  processes: yes", "count"]),
+        ("av2", ["  answers: ego_displacement_minimum_m, log_names, map_names"]),
         ("features.pluto", ['[[features]] use = "pluto"', "agent/position", "agent x 101 x 2", "float32", "parity"]),
         ("adamw", ['[optimizer] use = "adamw"', "default", "meaning"]),
         ("filter", ["[filter]", "num_scenarios_per_type"]),
