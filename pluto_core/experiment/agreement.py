@@ -5,12 +5,11 @@ What must be there, which arrays one needs of another, and what plugins promise 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pluto_core.arrays import ArraySpec, join
-from pluto_core.component import Requirement
+from pluto_core.component import Component, Requirement
 from pluto_core.errors import Mistake, PlutoError
-from pluto_core.experiment.nodes import Origin, dotted
+from pluto_core.experiment.nodes import Node, Origin, dotted
 from pluto_core.experiment.sections import Chosen, Sections
 from pluto_core.filters import ScenarioFilter, contradictions, unanswered
 from pluto_core.kinds import BY_SECTION
@@ -89,28 +88,22 @@ def _disagreements(chosen: Chosen, requirement: Requirement, spec: Mapping[str, 
 def check_filter(sections: Sections, wanted: ScenarioFilter) -> None:
     """Note every field of the filter that means nothing, or that the source is known not to answer."""
     problems = list(contradictions(wanted))
-    source = sections.chosen["source"]
-    answers = _fact(sections, "source", "answers")
-    if answers is not None and not _from_cache_alone(sections):
-        said = f"the source {source[0].selection.use!r} cannot answer it; leave it out"
-        problems += [(name, said) for name in unanswered(wanted, answers)]
-    table = sections.root.value.get("filter")
+    source = _component(sections, "source")
+    if source is not None and "answers" in source.facts and not _from_cache_alone(sections):
+        said = f"the source {source.name!r} cannot answer it; leave it out"
+        problems += [(name, said) for name in unanswered(wanted, source.facts["answers"])]
     for name, problem in problems:
-        given = table.value.get(name) if table is not None and table.is_table else None
-        origin = given.origin if given is not None else Origin("default")
-        sections.structurer.blame(origin, ("filter", name), problem)
+        sections.structurer.blame(_origin(sections, "filter", name), ("filter", name), problem)
 
 
 def check_sharing(sections: Sections) -> None:
     """Note a cache that lives in one process beside a worker that uses several."""
-    if _fact(sections, "cache", "shared") is not False or _fact(sections, "worker", "processes") is not True:
+    cache, worker = _component(sections, "cache"), _component(sections, "worker")
+    if cache is None or worker is None or "source" not in sections.root.value or _from_cache_alone(sections):
         return
-    if "source" not in sections.root.value or _from_cache_alone(sections):
-        return  # nothing is computed
-    cache, worker = sections.chosen["cache"][0], sections.chosen["worker"][0]
-    problem = f"lives in one process, and the worker {worker.selection.use!r} uses several; change one of them"
-    origin = cache.node.value["use"].origin if "use" in cache.node.value else cache.node.origin
-    sections.structurer.blame(origin, (*cache.path, "use"), f"{cache.selection.use!r} {problem}")
+    if cache.facts.get("shared") is False and worker.facts.get("processes") is True:
+        problem = f"{cache.name!r} lives in one process, and the worker {worker.name!r} uses several; change one of them"
+        sections.structurer.blame(_origin(sections, "cache", "use"), ("cache", "use"), problem)
 
 
 def extras(sections: Sections) -> list[Mistake]:
@@ -124,12 +117,25 @@ def extras(sections: Sections) -> list[Mistake]:
     return found
 
 
-def _fact(sections: Sections, section: str, name: str) -> Any:
-    """Return what the plugin promises of the component that a section selects; None where it says nothing."""
-    chosen = sections.chosen[section]
-    if not chosen:
-        return None
-    return sections.catalogue.component(BY_SECTION[section].name, chosen[0].selection.use).facts.get(name)
+def _component(sections: Sections, section: str) -> Component | None:
+    """Return the component that a section names, also where its settings are wrong; None where it names none."""
+    kind, chosen = BY_SECTION[section], sections.chosen[section]
+    if chosen:
+        return sections.catalogue.component(kind.name, chosen[0].selection.use)
+    table = sections.root.value.get(section)
+    use = table.plain().get("use", kind.default) if table is not None and table.settled().is_table else None
+    known = isinstance(use, str) and sections.catalogue.has(kind.name, use)
+    return sections.catalogue.component(kind.name, str(use)) if known else None
+
+
+def _origin(sections: Sections, section: str, key: str) -> Origin:
+    """Return where a key of a section stands; where it stands nowhere, where the section does."""
+    table = sections.root.value.get(section)
+    if table is None:
+        return Origin("default")
+    settled = table.settled()
+    found: Node | None = settled.value.get(key) if settled.is_table else None
+    return settled.origin if found is None else found.origin
 
 
 def _from_cache_alone(sections: Sections) -> bool:
