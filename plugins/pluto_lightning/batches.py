@@ -55,15 +55,26 @@ class EpochBatches:
     def __init__(self, source: BatchSource, epoch: Callable[[], int], *, rank: Callable[[], int], world: int) -> None:
         """Ask for the epoch and the rank when an iteration starts, not before."""
         self._source, self._epoch, self._rank, self._world = source, epoch, rank, world
+        self._skip = self._position = 0
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch on this rank."""
         return self._source.count(world=self._world)
 
     def __iter__(self) -> Iterator[TensorBatch]:
-        """Yield the batches of the epoch that is due."""
-        for batch in self._source.batches(self._epoch(), rank=self._rank(), world=self._world):
+        """Yield the batches of the epoch that is due, after an interruption those that were not done."""
+        self._position, self._skip = self._skip, 0
+        for batch in self._source.batches(self._epoch(), rank=self._rank(), world=self._world, skip=self._position):
+            self._position += 1
             yield as_tensors(batch)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch are done; a whole epoch counts as none of the next."""
+        return {"position": self._position % max(len(self), 1)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Begin the next iteration where another process stopped."""
+        self._skip = int(state_dict["position"])
 
 
 def _moved(tree: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

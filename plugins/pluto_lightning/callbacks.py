@@ -71,7 +71,7 @@ class Curves(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the whole training."""
         del trainer, pl_module
-        self._began = time.monotonic()
+        self._began = self._since = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock of the whole training."""

@@ -21,6 +21,11 @@ class LightningConfig:
     compile: bool = setting(default=False, help="Compile the network with torch.compile; pays off on long runs.")
     validate_every: int = setting(1, "Epochs between two validations.", minimum=1)
     save_top_k: int = setting(5, "How many of the best checkpoints to keep.", minimum=0)
+    save_every: int | None = setting(
+        None,
+        "Steps between two checkpoints within an epoch, for epochs of hours; unset: a run goes on from the last whole epoch.",
+        minimum=1,
+    )
     monitor: str = setting("val/loss", "The value by which checkpoints are the best.")
     monitor_mode: Literal["min", "max"] = setting("min", "Whether small or large values of `monitor` are good.")
     log_every: int = setting(50, "Steps between two points of a curve.", minimum=1)

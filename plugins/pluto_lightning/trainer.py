@@ -22,7 +22,7 @@ from pluto_lightning.devices import plain_endings, spread_over, world_of
 from pluto_lightning.module import PlannerModule
 from pluto_lightning.randomness import RandomState, seed_all
 
-_LAST = "last.ckpt"
+_FOLDER, _LAST = "checkpoints", "last.ckpt"
 _KEPT_MODES = 6
 
 
@@ -56,9 +56,9 @@ class LightningTrainer:
             batch_size=train.batch_size * self._world * self._config.accumulate,
             compiled=self._config.compile,
         )
-        curves, best = Curves(lines=not job.interactive), self._checkpoints(job)
-        trainer = self._trainer(job, [curves, *best])
-        last = job.run_dir / "checkpoints" / _LAST
+        curves, best = Curves(lines=not job.interactive), self._best(job)
+        trainer = self._trainer(job, [curves, *([best] if best else []), *self._last(job)])
+        last = job.run_dir / _FOLDER / _LAST
         if last.is_file():
             require_continuable(module.model, last)
             self._note(f"training goes on from {last.name}")
@@ -66,8 +66,8 @@ class LightningTrainer:
         if self._world > 1:  # the processes that trained are gone, with their callbacks
             curves.load_state_dict(read_checkpoint(last)["callbacks"][curves.state_key])
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
-        if len(best) > 1 and best[0].best_model_path:
-            files = {"checkpoint (best)": Path(best[0].best_model_path), **files}
+        if best is not None and best.best_model_path:
+            files = {"checkpoint (best)": Path(best.best_model_path), **files}
         return StepResult(numbers=_numbers(module, curves), files=files)
 
     def _fit(self, trainer: pl.Trainer, module: PlannerModule, job: TrainingJob, checkpoint: Path | None) -> None:
@@ -88,16 +88,13 @@ class LightningTrainer:
                 weights_only=True,
             )
 
-    def _checkpoints(self, job: TrainingJob) -> list[ModelCheckpoint]:
-        folder = job.run_dir / "checkpoints"
-        last = ModelCheckpoint(
-            folder, filename="last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
-        )
+    def _best(self, job: TrainingJob) -> ModelCheckpoint | None:
+        """Return what keeps the best checkpoints; None where nothing tells which are."""
         if "val" not in job.parts or self._config.save_top_k == 0:
-            return [last]
+            return None
         monitor = self._config.monitor
-        best = ModelCheckpoint(
-            folder,
+        return ModelCheckpoint(
+            job.run_dir / _FOLDER,
             filename="epoch={epoch:03d}-" + monitor.replace("/", "_") + "={" + monitor + ":.3f}",
             monitor=monitor,
             mode=self._config.monitor_mode,
@@ -105,7 +102,15 @@ class LightningTrainer:
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
-        return [best, last]
+
+    def _last(self, job: TrainingJob) -> list[ModelCheckpoint]:
+        """Return what keeps the last checkpoint: after every epoch, and within where that is asked for."""
+
+        def keeper(**when: Any) -> ModelCheckpoint:
+            return ModelCheckpoint(job.run_dir / _FOLDER, filename="last", enable_version_counter=False, **when)
+
+        within = [keeper(every_n_train_steps=self._config.save_every)] if self._config.save_every else []
+        return [*within, keeper(save_on_train_epoch_end=True)]
 
     def _trainer(self, job: TrainingJob, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
         config = self._config

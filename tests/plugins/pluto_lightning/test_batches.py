@@ -93,3 +93,9 @@ def test_epoch_and_rank_are_asked_for_when_an_iteration_begins(rank, world):
     epoch = 5
     assert next(iter(batches)).ids == IDS
     assert asked == [(0, rank, world, 0), (5, rank, world, 0)]
+    batches.load_state_dict({"position": 1})
+    next(iter(batches))
+    assert asked[-1] == (5, rank, world, 1)
+    assert batches.state_dict() == {"position": 2}
+    list(batches)
+    assert asked[-1] == (5, rank, world, 0)

@@ -8,8 +8,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from pluto_core.component import Context
 from pluto_core.errors import PlutoError
-from pluto_lightning.config import LightningConfig
+from pluto_lightning.config import LightningConfig, OneCycleConfig
+from pluto_lightning.schedules import make_onecycle
 
 
 class Interruption(pl.Callback):
@@ -26,6 +28,20 @@ class Interruption(pl.Callback):
         """Interrupt."""
         if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
             raise KeyboardInterrupt
+
+
+class Counter(pl.Callback):
+    """Counts batches."""
+
+    batches = 0
+
+    def make(self, _run_dir):
+        """Return itself."""
+        return self
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Count."""
+        self.batches += 1
 
 
 def same(left, right):
@@ -55,6 +71,24 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(moment, fit, world
     assert same(world.weights(calm_dir), world.weights(wild_dir))
     assert calm.numbers["curves"] == wild.numbers["curves"]
     assert calm.numbers["epochs"] == 4
+
+
+@pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize(("every", "accumulate"), [(1, 1), (2, 1), (1, 2)])
+def test_a_training_goes_on_within_an_epoch(moment, every, accumulate, fit, world):
+    """With `save_every`, what was done of an epoch is not done again, and the weights are those of one go, bit for bit."""
+    settings = {"epochs": 3, "save_every": every, "accumulate": accumulate}
+    changes = {"settings": settings, "make_schedule": lambda: make_onecycle(OneCycleConfig(), Context())}
+    _, calm_dir = fit("calm", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fit("wild", callbacks=[Interruption(*moment)], **changes)
+    counter = Counter()
+    wild, wild_dir = fit("wild", callbacks=[counter], **changes)
+    assert same(world.weights(calm_dir), world.weights(wild_dir))
+    epoch, batch = moment
+    assert counter.batches == 4 * (3 - epoch) - batch // (every * accumulate) * every * accumulate
+    assert wild.numbers["epochs"] == 3
+    assert wild.numbers["share_waiting"] < 1
 
 
 def test_an_interrupt_leaves_ctrl_c_as_it_was(fit):
