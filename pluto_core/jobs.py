@@ -25,7 +25,7 @@ class Identity:
     settings: Mapping[str, Any]
     """Settings that change scenes (not paths, not speed)."""
     dataset: Mapping[str, int]
-    """Names and sizes (bytes) of logs and maps, without folders."""
+    """Names of logs and maps, without folders, and numbers that tell a changed file: its size (bytes), how often it was written."""
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pluto_core.pipeline.selection import Selected
 
 _COLUMNS = ("token", "log_name", "scenario_type", "map_name")
+_COUNTED = ("type", "map", "log")
+_MOST = 100
+"""Rows of one table of counts."""
+_FEW = 5
 
 
 @click.command()
@@ -66,9 +70,25 @@ def _write(selected: "Selected", stream: TextIO) -> None:
 
 
 def _summary(selected: "Selected") -> None:
-    for stage, left in selected.funnel:
-        click.echo(f"{left:>9,}  {stage}")
-    for name, count in sorted(selected.stages[-1][1].types.items()):
-        click.echo(f"{count:>9,}    of type {name}")
-    if selected.missing_tokens:
-        click.echo(f"{len(selected.missing_tokens):>9,}  tokens of filter.scenario_tokens were not found", err=True)
+    for number, (stage, left) in enumerate(selected.funnel, 1):
+        click.echo(f"{left:>9,}  {number} {stage}")
+    for column in _COUNTED:
+        _counts(column, [getattr(counts, f"{column}s") for _, counts in selected.stages])
+    click.echo(f"\nhash of the list: {selected.listing.digest()}")
+    missing = selected.missing_tokens
+    if missing:
+        shown = ", ".join(missing[:_FEW]) + (f" and {len(missing) - _FEW} more" if len(missing) > _FEW else "")
+        click.echo(f"{len(missing):>9,}  tokens of filter.scenario_tokens were not found: {shown}", err=True)
+
+
+def _counts(title: str, stages: list[dict[str, int]]) -> None:
+    """Write how many scenarios of each type, map or log the stages leave, the most frequent of the candidates first."""
+    names = list(stages[0])[:_MOST]
+    if not names:
+        return
+    width = max(len(name) for name in (*names, title))
+    click.echo(f"\n{title:<{width}}" + "".join(f"{number:>10}" for number in range(1, len(stages) + 1)))
+    for name in names:
+        click.echo(f"{name:<{width}}" + "".join(f"{stage.get(name, 0):>10,}" for stage in stages))
+    if len(stages[0]) > _MOST:
+        click.echo(f"... and {len(stages[0]) - _MOST} more")

@@ -110,6 +110,6 @@ def _shown(value: Any) -> str:
 def _other_files(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[str]:
     changed = [name for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
     for name in changed[:3]:
-        yield f"dataset, {name}: {old[name]} bytes when cached, {new[name]} bytes now"
+        yield f"dataset, {name}: {old[name]} when cached, {new[name]} now"
     if changed[3:]:
-        yield f"dataset: {len(changed) - 3} more files have another size"
+        yield f"dataset: {len(changed) - 3} more files were changed"
