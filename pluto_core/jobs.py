@@ -25,7 +25,7 @@ class Identity:
     settings: Mapping[str, Any]
     """Settings that change scenes (not paths, not speed)."""
     dataset: Mapping[str, int]
-    """Names of logs and maps, without folders, and numbers that tell a changed file: its size (bytes), how often it was written."""
+    """Names of logs and maps, without folders, and numbers that tell a changed file: size (bytes), count of writes."""
 
 
 @attrs.frozen(kw_only=True)
