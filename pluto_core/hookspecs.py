@@ -4,6 +4,7 @@ A plugin is a module named by an entry point of the group `pluto`. It implements
 
     from pluto_core import Component, hookimpl
 
+
     @hookimpl
     def pluto_register_caches():
         return [Component("shelf", factory="shelf:Shelf", config="shelf:ShelfConfig", summary="One dbm file a shard.")]

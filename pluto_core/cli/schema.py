@@ -58,6 +58,8 @@ def experiment_schema(catalogue: "Catalogue") -> Schema:
 def _kind_schema(catalogue: "Catalogue", kind: Kind) -> Schema:
     components = catalogue.components(kind.name)
     names = [component.name for component in components]
+    if not components:
+        return {"not": {}, "description": f"{kind.summary} No plugin offers any."}
     use: Schema = {
         "enum": names,
         "description": "; ".join(f"{component.name}: {component.summary}" for component in components),

@@ -167,6 +167,21 @@ def test_schema(pluto):
     assert schema["properties"]["steps"]["items"]["enum"] == ["cache", "train", "validate", "test"]
 
 
+def test_schema_is_a_schema(pluto):
+    """No choice and no list of rules is empty (JSON Schema allows neither), also where plugins are left out."""
+
+    def walk(node, path=()):
+        yield path, node
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+            yield from walk(child, (*path, key))
+
+    for arguments in ((), ("--without", "planner", "--without", "lightning", "--without", "nuplan", "--without", "av2")):
+        schema = json.loads(pluto("schema", *arguments).ok())
+        for path, node in walk(schema):
+            if path and path[-1] in ("enum", "allOf", "anyOf") and isinstance(node, list):
+                assert node, path
+
+
 def test_bug_keeps_its_traceback(toy):
     """A config class with a bug is no user's mistake: the traceback stays, and its last line names the plugin's class."""
     outcome = toy("check", 'plugins = ["toy_parts"]\n[source]\nuse = "buggy"\nsize = 3\n[model]\nuse = "toy"\n')
