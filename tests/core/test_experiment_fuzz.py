@@ -1,7 +1,11 @@
 """Whatever stands in a file or behind `--set`: an experiment or a list of mistakes, never a traceback."""
 
 import copy
+import enum
+from pathlib import Path
+from typing import Literal
 
+import attrs
 import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +13,8 @@ from hypothesis import strategies as st
 from pluto_core.errors import ExperimentError
 from pluto_core.experiment import read
 from pluto_core.experiment.nodes import Node, Origin, build, merge
+from pluto_core.experiment.resolved import plain
+from pluto_core.experiment.structure import FAILED, Structurer
 from pluto_core.experiment.tomltext import write_key, write_value
 
 GOOD = {
@@ -143,6 +149,44 @@ def _check_origins(node: Node, lower, upper):
             assert child.origin.source == "upper"
             if child.is_table and isinstance(lower.get(key), dict) and isinstance(upper[key], dict):
                 _check_origins(child, lower[key], upper[key])
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "toy"
+
+
+@attrs.frozen(kw_only=True)
+class Inner:
+    alpha: int = 1
+    name: str | None = None
+
+
+SIMPLE = st.sampled_from([int, float, str, bool, Path, Literal["toy", 3, True], Colour, Inner, int | float, str | None])
+HINTS = st.recursive(
+    SIMPLE,
+    lambda inner: st.one_of(
+        inner.map(lambda hint: tuple[hint, ...]),
+        inner.map(lambda hint: list[hint]),
+        inner.map(lambda hint: dict[str, hint]),
+        inner.map(lambda hint: hint | None),
+        st.tuples(inner, inner).map(lambda pair: tuple[pair]),
+        st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
+    ),
+    max_leaves=4,
+)
+
+
+@QUICK
+@given(hint=HINTS, value=ANYTHING | st.lists(st.dictionaries(st.just("alpha"), st.integers()), max_size=2))
+def test_any_type(hint, value):
+    """Any value for any type is taken or a mistake, never both; what is taken reads back as itself."""
+    structurer = Structurer()
+    found = structurer.value(build(value, lambda _path: Origin("x", 1)), hint, ("key",))
+    assert (found is FAILED) == bool(structurer.mistakes)
+    if found is not FAILED:
+        again = Structurer().value(build(plain(found), lambda _path: Origin("x", 1)), hint, ("key",))
+        assert repr(again) == repr(found)
 
 
 def test_good_is_good(tmp_path, toys):
