@@ -164,20 +164,27 @@ _WISHES = (
 
 
 def downloads(logs: Iterable[str]) -> Iterator[Finding]:
-    """Yield for each usual aim what to download, how many logs that is, and how many of them are here."""
+    """Yield for each usual aim what to download, how much that is, and how much of it is here."""
     parts, here = official_logs(), set(logs)
     count = sum(len(here.intersection(names)) for names in parts.values())
-    text = f"nuPlan v1.1: Maps and the Mini split; {count:,} logs of the official lists are here"
-    yield Finding(subject="to start: mini", state="note", text=text, advice='no sensors; preset = "nuplan_mini" in [source]')
+    text = f"Maps and the Mini split of nuPlan v1.1, no sensors; {count:,} logs of the official lists are here"
+    yield Finding(subject="to start: mini", state="note", text=text, advice='preset = "nuplan_mini" in [source]')
     for wish in _WISHES:
         names = {name for part in wish.parts for name in parts[part]}
         present = len(names & here)
-        text = f"Maps and {wish.folders}: {len(names):,} logs, {present:,} of them here{_takes(wish.preset)}"
-        advice = "" if present == len(names) else f'no sensors; preset = "{wish.preset}" in [filter]'
-        yield Finding(subject=f"for {wish.title}", state="ok" if present == len(names) else "note", text=text, advice=advice)
+        text = f"Maps and {wish.folders}, no sensors: {len(names):,} logs, {_hours(names):,.0f} h; {present:,} are here"
+        state: Literal["ok", "note"] = "ok" if present == len(names) else "note"
+        advice = f'preset = "{wish.preset}" in [filter]: {_takes(wish.preset)}'
+        yield Finding(subject=f"for {wish.title}", state=state, text=text, advice=advice)
+
+
+def _hours(names: Iterable[str]) -> float:
+    """Return how long logs are together: their names end with the seconds at which they begin and end."""
+    spans = (name.split("_")[-2:] for name in names)
+    return sum(int(end) - int(start) for start, end in spans) / 3600
 
 
 def _takes(preset: str) -> str:
     """Return the first sentence of a preset, which says what it takes."""
     text = files("pluto_nuplan").joinpath(f"presets/{preset}.toml").read_text(encoding="utf-8")
-    return "; " + text.splitlines()[0].partition(":")[2].strip().partition(". ")[0].rstrip(".")
+    return text.splitlines()[0].partition(":")[2].strip().partition(". ")[0].rstrip(".")

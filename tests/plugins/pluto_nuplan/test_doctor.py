@@ -80,6 +80,8 @@ def test_downloads_count_the_official_logs():
     logs = official_logs()
     found = {one.subject: one for one in downloads(logs["val"])}
     assert found["for val14"].state == "ok"
-    assert f"{len(logs['val']):,} of them here" in found["for full training"].text
+    assert f"; {len(logs['val']):,} are here" in found["for full training"].text
+    assert f"{len(logs['val']):,} logs, 94 h" in found["for val14"].text
+    assert "1090 scenarios" in found["for val14"].advice
     assert found["for test14-hard"].state == found["for full training"].state == "note"
-    assert "0 of them here" in found["for test14-hard"].text
+    assert "; 0 are here" in found["for test14-hard"].text
