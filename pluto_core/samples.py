@@ -14,6 +14,10 @@ Sample = dict[str, Array]
 """Arrays of one scenario by key (`agent/position`)."""
 
 
+_EXPONENT = np.uint16(0x7C00)
+"""Bits of a float16's exponent; all set: NaN or infinite."""
+
+
 def check(sample: Mapping[str, Array], spec: SampleSpec, *, dtypes: bool = True) -> None:
     """Prove that a sample is what its spec says: keys, dims, dtypes, finite numbers.
 
@@ -48,9 +52,15 @@ def _check_array(key: str, array: Array, spec: ArraySpec, sizes: dict[str, tuple
             raise SampleError(Reason.SPEC_MISMATCH, detail)
     if dtypes and array.dtype.name != spec.dtype:
         raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} is {array.dtype.name}, its spec says {spec.dtype}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not _is_finite(array):
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         raise SampleError(Reason.NOT_FINITE, f"array {key!r} holds {bad} numbers that are NaN or infinite")
+
+
+def _is_finite(array: Array) -> bool:
+    if array.dtype == np.float16 and array.flags.c_contiguous:  # numpy widens each number; the exponent's bits say as much
+        return bool((array.view(np.uint16) & _EXPONENT != _EXPONENT).all())
+    return bool(np.isfinite(array).all())
 
 
 def nested(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pluto_core.listing import Listing
 from pluto_core.pipeline import codec, listings
 from pluto_core.pipeline.index import Index, shard_key
 from pluto_core.protocols import ShardReader
-from pluto_core.samples import Sample
+from pluto_core.samples import Sample, check
 
 if TYPE_CHECKING:
     from pluto_core.pipeline.folder import CacheFolder
@@ -99,7 +99,7 @@ class CacheReader:
                 rows = np.flatnonzero(places == shard).tolist()
                 raw = [shard_key(tag, keys[row]) for row in rows]
                 for row, key, value in zip(rows, raw, self._values(shard, raw), strict=True):
-                    samples[row].update(self._decoded(key, value, wanted, shard))
+                    samples[row].update(self._decoded(tag, key, value, wanted, shard))
         return samples
 
     def _values(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
@@ -111,12 +111,16 @@ class CacheReader:
             message = f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`"
             raise PlutoError(message) from None
 
-    def _decoded(self, key: bytes, value: bytes, wanted: Collection[str] | None, shard: int) -> Sample:
+    def _decoded(self, tag: str, key: bytes, value: bytes, wanted: Collection[str] | None, shard: int) -> Sample:
         try:
-            return codec.decode(value, key=key, verify=self._verify, names=wanted)
+            sample = codec.decode(value, key=key, verify=self._verify, names=wanted)
+            if self._verify:
+                spec = self._specs[tag]
+                check(sample, spec if wanted is None else {name: spec[name] for name in wanted}, dtypes=False)
         except SampleError as error:
             where = f"{key.decode()} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
             raise SampleError(error.reason, where) from None
+        return sample
 
     def close(self) -> None:
         """Let go of all shards; the next read opens them again."""
