@@ -78,7 +78,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="pluto-cache-") as name:
         place = Path(name)
         if {"codec", "plan"} & set(wanted):
-            town = write_dataset(place / "town", logs=3, seconds=40.0, seed=3, grid=(4, 4)).root
+            town = write_dataset(place / "synthetic town", logs=3, seconds=40.0, seed=3, grid=(4, 4)).root
             roots = [town, *(root.resolve() for root in options.data)]
         if "codec" in wanted:
             print_codec(roots, options.scenes)

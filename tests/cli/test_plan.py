@@ -53,6 +53,22 @@ def test_plan_warns(say, monkeypatch):
     assert "MORE than max_failures = 3 allows" in text
 
 
+@pytest.mark.parametrize("store", ["files", "memory"])
+def test_plan_for_other_stores(say, here, store):
+    """Whatever the store, bytes are those of the values or more, and no file is left behind."""
+    plan = told(say("plan", "small.toml", "--set", f"cache.use={store}", "--json"))
+    assert (plan["scenarios"], plan["sampled"]) == (30, 30)
+    assert plan["scenario_bytes"] > 21 * 2 * 8
+    assert [path.name for path in here.iterdir()] == ["small.toml"]
+
+
+def test_plan_for_several_workers(say):
+    """Workers share the scenarios, and no more of them are counted than there are logs."""
+    for count, workers in ((2, 2), (8, 3)):
+        settings = ("--set", "worker.use=processes", "--set", f"worker.count={count}")
+        assert told(say("plan", "small.toml", *settings, "--json"))["workers"] == workers
+
+
 @attrs.frozen
 class Usage:
     """A disk with next to nothing left."""
