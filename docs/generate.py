@@ -7,7 +7,7 @@ With `--check` it writes nothing, names the pages that are stale, and ends with 
 import sys
 from pathlib import Path
 
-from pages import kinds, reference, snippets
+from pages import classes, kinds, reference, snippets
 
 HERE = Path(__file__).resolve().parent
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 def texts() -> dict[str, str]:
     """Return the text of every generated page, and of every page that quotes files, by path below `docs`."""
     catalogue = reference.bundled()
-    found = {**kinds.pages(catalogue), **reference.pages(catalogue, HERE.parent)}
+    found = {**kinds.pages(catalogue), **classes.pages(), **reference.pages(catalogue, HERE.parent)}
     for path in sorted(HERE.rglob("*.md")):
         name = path.relative_to(HERE).as_posix()
         if not name.startswith(("kinds/", "reference/", "_build/")):

@@ -15,7 +15,8 @@ from pluto_core.testing.guard import inherited_tests
 
 WHEN = {
     "source": "Write one for recordings in another format. It translates them into scenes; every builder can then read them.",
-    "features": "Write one to give models other inputs. `pluto new plugin NAME` writes a working one to begin with.",
+    "features": "Write one to give models other inputs. `pluto new plugin NAME` writes a working one to begin with. "
+    "What a scene holds: [scenes, maps and sketches](../reference/scenes.md).",
     "targets": "Write one to give objectives something else to learn. Targets are built, stored and batched like features.",
     "cache": "Write one to keep samples elsewhere. A backend stores one shard; folder, index, codec and resume are the core's.",
     "splitter": "Write one to divide scenarios by another rule.",
@@ -32,12 +33,7 @@ WHEN = {
 """What authors write one for, by section."""
 WITH = {
     "source": ("pluto_core.jobs:Identity",),
-    "features": (
-        "pluto_core.protocols:Sketcher",
-        "pluto_core.scene:Window",
-        "pluto_core.scene:Scene",
-        "pluto_core.arrays:ArraySpec",
-    ),
+    "features": ("pluto_core.protocols:Sketcher", "pluto_core.arrays:ArraySpec"),
     "cache": ("pluto_core.protocols:ShardWriter", "pluto_core.protocols:ShardReader"),
     "model": ("pluto_core.plan:Plan", "pluto_core.component:Requirement"),
     "worker": ("pluto_core.protocols:Job", "pluto_core.protocols:Session"),

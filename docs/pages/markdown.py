@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 HEAD = "<!-- Written by docs/generate.py; change the code that it is about. -->\n"
 
+_LONE_STAR = re.compile(r"(?<!\*)\*(?!\*)")
 _CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -23,7 +24,7 @@ def cell(text: str) -> str:
 
 def prose(text: str) -> str:
     """Return a text without backticks whose marks mean nothing."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("*", "\\*").replace("[", "\\[")
+    return _LONE_STAR.sub(r"\\*", text.replace("&", "&amp;").replace("<", "&lt;").replace("[", "\\["))
 
 
 def code(text: str) -> str:
