@@ -1,11 +1,13 @@
 """`pluto doctor`: what it says, as text and as JSON, and how it ends."""
 
 import json
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
 
 from pluto_core import hookimpl
+from pluto_core.cli import doctor_checks
 from pluto_core.cli.doctor import report
 from pluto_core.cli.doctor_checks import examine
 from pluto_core.moments import Finding, Surroundings
@@ -100,6 +102,46 @@ def test_a_cache_folder_that_cannot_be_written_is_broken(tmp_path):
     found = [one for one in sections_of(tmp_path, {})[2].findings if one.subject == "cache folder"]
     assert found[0].state == "broken"
     assert "PLUTO_CACHE_HOME" in found[0].advice
+
+
+@pytest.mark.parametrize(("free_gb", "state"), [(100, "ok"), (5, "note"), (0.1, "broken")])
+def test_room_on_the_disk(tmp_path, monkeypatch, free_gb, state):
+    """Little room is a note, none is broken."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(total=200e9, free=free_gb * 1e9))
+    told = {one.subject: one for one in sections_of(tmp_path, {})[2].findings}
+    assert {told[name].state for name in ("cache folder", "working folder", "temporary files")} == {state}
+    assert f"{free_gb:.1f} of 200.0 GB" in told["cache folder"].text
+
+
+def test_a_missing_package_is_broken_and_a_missing_extra_is_not(tmp_path, monkeypatch):
+    """Each says what to install."""
+    original = metadata.version
+
+    def version(name):
+        if name == "numpy":
+            raise metadata.PackageNotFoundError(name)
+        return original(name)
+
+    monkeypatch.setattr(doctor_checks.metadata, "version", version)
+    monkeypatch.setattr(doctor_checks, "missing_of", lambda _distribution, extra: ("hypothesis",) if extra == "testing" else ())
+    versions, extras, *_ = sections_of(tmp_path, {})
+    (numpy,) = [one for one in versions.findings if one.subject == "numpy"]
+    assert (numpy.state, numpy.advice) == ("broken", "pip install pluto-framework")
+    (testing,) = [one for one in extras.findings if one.subject == "testing"]
+    assert testing.state == "note"
+    assert "pip install 'pluto-framework[testing]'" in testing.advice
+
+
+def test_without_an_installation_no_plugin_is_found(tmp_path, monkeypatch):
+    """A checkout that is not installed says how to install it."""
+
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor_checks.metadata, "version", version)
+    (last,) = [one for one in sections_of(tmp_path, {})[0].findings if one.subject == "pluto-framework"]
+    assert last.state == "broken"
+    assert "pip install -e ." in last.advice
 
 
 def test_doctor_ends_well_where_nothing_is_broken(pluto, tmp_path):
