@@ -46,7 +46,8 @@ TABLES = {
 CHOICES = """
 py_func=cache py_func=train py_func=validate py_func=test scenario_builder=nuplan scenario_builder=nuplan_mini
 scenario_builder=nuplan_boston scenario_builder=nuplan_challenge optimizer=adam optimizer=adamw optimizer=sgd
-lr_scheduler=one_cycle_lr lr_scheduler=multistep_lr worker=sequential worker=single_machine_thread_pool worker=ray_distributed splitter=nuplan
+lr_scheduler=one_cycle_lr lr_scheduler=multistep_lr worker=sequential worker=single_machine_thread_pool
+worker=ray_distributed splitter=nuplan
 scenario_filter=training_scenarios_1M scenario_filter=training_scenarios_tiny model=pluto_model
 """
 KEYS = {*EXPERIMENT.split(), *CHOICES.split()} | {f"{table}.{key}" for table, keys in TABLES.items() for key in keys.split()}
