@@ -29,7 +29,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("suite", CASES)
+LONG = {"CallbackSuite", "TrainerSuite"}
+
+
+@pytest.mark.parametrize("suite", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in CASES])
 def test_broken_parts_are_caught(tmp_path, local_plugins, suite):
     """Each broken part fails the tests that it names, in the test itself; together they make every test of the suite fail."""
     module, options = CASES[suite]

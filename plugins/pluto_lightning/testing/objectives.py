@@ -21,7 +21,7 @@ from pluto_lightning.testing.supplied import SuppliedSuite
 
 Terms = Mapping[str, Any]
 _LOSS = "loss"
-_STEPS = 20
+_STEPS = 10
 
 
 class ObjectiveSuite(SuppliedSuite, suite=True):

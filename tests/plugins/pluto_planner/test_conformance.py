@@ -1,5 +1,7 @@
 """What the PLUTO plugin offers keeps the contracts of its kinds."""
 
+from typing import ClassVar
+
 import pytest
 
 import pluto_planner.features  # noqa: F401 -- OpenCV sets a variable when it is first imported
@@ -44,6 +46,30 @@ class TestModel(ModelSuite):
         return SMALL
 
 
+@pytest.mark.slow
+class TestPublishedModel(ModelSuite):
+    """The model `pluto` as published."""
+
+    hooks, use = PLANNER, "pluto"
+
+
+@pytest.mark.slow
+class TestReferenceModel(ModelSuite):
+    """The model `pluto` as the reference computes it."""
+
+    hooks, use = PLANNER, "pluto"
+    gaps: ClassVar = {
+        "test_rows_do_not_mix": "the reference pairs queries with the padding mask of another sample",
+        "test_padding_changes_nothing": "the reference pairs queries with the padding mask of another sample",
+    }
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings of a small network."""
+        return {**SMALL, "parity": True}
+
+
+@pytest.mark.slow
 class TestModelWithHistory(ModelSuite):
     """The model `pluto` that reads the ego vehicle's history."""
 
@@ -64,3 +90,31 @@ class TestObjective(ObjectiveSuite):
     def model_settings(self):
         """Return settings of a small network with every head."""
         return SMALL
+
+
+@pytest.mark.slow
+class TestReferenceObjective(ObjectiveSuite):
+    """The objective `pluto` as the reference computes it."""
+
+    hooks, use = PLANNER, "pluto"
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings for the reference's numbers."""
+        return {"parity": True}
+
+    @pytest.fixture
+    def model_settings(self):
+        """Return settings of a small network with every head."""
+        return SMALL
+
+
+class TestReferenceFeatures(BuilderSuite):
+    """The features `pluto` as the reference computes them."""
+
+    hooks, use = PLANNER, "pluto"
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings for the reference's numbers."""
+        return {"parity": True}
