@@ -13,7 +13,7 @@ import pytest
 from pluto_core.plugins import Catalogue
 
 _SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_NVML_BASED_CUDA_CHECK", "OMP_WAIT_POLICY")
-"""Variables that change without the test: pytest's own, those that torch and Lightning set at first use, and one of `pluto run`."""
+"""Variables that change without the test: of pytest, of torch and Lightning at first use, of `pluto run`."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
