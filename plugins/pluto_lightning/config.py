@@ -107,6 +107,7 @@ class EgoMlpConfig:
     horizon_s: float = setting(8.0, "How far to plan, seconds.", above=0)
     interval_s: float = setting(0.1, "Time between two poses, seconds.", above=0)
     modes: int = setting(6, "How many ways it plans.", minimum=1)
+    degree: int = setting(3, "Degree of the polynomials in time that correct constant velocity.", minimum=1)
     width: int = setting(128, "Width of the hidden layers.", minimum=1)
     depth: int = setting(2, "How many hidden layers.", minimum=1)
     dropout: float = setting(0.0, "Dropout of the hidden layers.", minimum=0, maximum=1)

@@ -25,9 +25,11 @@ _COLUMNS = 9
 
 
 class EgoMlp(nn.Module):
-    """Plans K ways from the history alone, each as a correction of constant velocity that grows with time."""
+    """Plans K ways from the history alone, each as constant velocity and a polynomial in time, so that ways are smooth."""
 
     times_s: Tensor
+    powers: Tensor
+    """(T, degree) powers of time as shares of the horizon, times the horizon."""
 
     def __init__(self, config: EgoMlpConfig) -> None:
         """Build the layers."""
@@ -40,21 +42,23 @@ class EgoMlp(nn.Module):
             for layer in (nn.Linear(before, after), nn.LayerNorm(after), nn.ReLU(), nn.Dropout(config.dropout))
         ]
         self.trunk = nn.Sequential(*layers)
-        self.corrections = nn.Linear(config.width, config.modes * config.future_steps * 3)
+        self.corrections = nn.Linear(config.width, config.modes * config.degree * 3)
         self.logits = nn.Linear(config.width, config.modes)
         times_s = torch.arange(1, config.future_steps + 1) * config.interval_s
         self.register_buffer("times_s", times_s, persistent=False)
+        share = (times_s / config.horizon_s)[:, None]
+        powers = config.horizon_s * share ** torch.arange(1, config.degree + 1)
+        self.register_buffer("powers", powers, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `trajectory` (B, K, T, 3) in the ego frame and `logits` (B, K)."""
         history = batch["ego_history"]
         hidden = self.trunk(_inputs(history))
-        corrections = self.corrections(hidden).unflatten(1, (self.config.modes, self.config.future_steps, 3))
-        time = self.times_s[:, None]
-        ahead = history["velocity"][:, -1, :1, None] * time[:, 0]
-        straight = functional.pad(ahead.unsqueeze(-1), (0, 2))
-        scale = corrections.new_tensor([1.0, 1.0, 0.1])
-        return {"trajectory": straight + corrections * time * scale, "logits": self.logits(hidden)}
+        factors = self.corrections(hidden).unflatten(1, (self.config.modes, self.config.degree, 3))
+        corrections = self.powers @ (factors * factors.new_tensor([1.0, 1.0, 0.1]))
+        ahead = history["velocity"][:, -1, :1] * self.times_s
+        straight = functional.pad(ahead[:, None, :, None], (0, 2))
+        return {"trajectory": straight + corrections, "logits": self.logits(hidden)}
 
     def plan(self, outputs: Mapping[str, Tensor], batch: Batch) -> Plan:
         """Return every mode with its probability."""

@@ -9,8 +9,9 @@ from pluto_basics.config import EgoHistoryConfig, EgoTrajectoryConfig
 from pluto_core.component import Context
 from pluto_core.plan import Plan, Truth, constant_velocity, displacement_errors
 from pluto_lightning import needs
-from pluto_lightning.config import EgoMlpConfig, EgoMlpObjectiveConfig
+from pluto_lightning.config import AdamWConfig, EgoMlpConfig, EgoMlpObjectiveConfig
 from pluto_lightning.ego_mlp import make, make_objective
+from pluto_lightning.optimizers import make_adamw
 
 CONFIG = EgoMlpConfig(history_s=2.0, horizon_s=4.0, interval_s=0.5, modes=3, width=32)
 HISTORY = schema.ego_history(EgoHistoryConfig(history_s=2.0, interval_s=0.5))
@@ -76,6 +77,16 @@ def test_without_corrections_it_keeps_its_velocity():
     np.testing.assert_allclose(plan.trajectories, np.repeat(expected, 3, axis=1), rtol=1e-6)
 
 
+def test_ways_are_smooth_and_begin_at_the_ego():
+    """Whatever the layers say, a way is a polynomial in time through the origin: its fourth differences vanish."""
+    model, whole = make(CONFIG, Context()).double().eval(), batch()
+    inputs = {name: value.double() if value.is_floating_point() else value for name, value in whole["ego_history"].items()}
+    ways = model({"ego_history": inputs})["trajectory"].detach().numpy()
+    from_origin = np.concatenate([np.zeros_like(ways[:, :, :1]), ways], axis=2)
+    assert np.abs(np.diff(from_origin, axis=2)).max() > 0.1
+    np.testing.assert_allclose(np.diff(from_origin, n=4, axis=2), 0.0, atol=1e-6)
+
+
 def test_rows_that_were_not_recorded_do_not_count():
     """Whatever stands where the history is not valid changes nothing."""
     model, whole = make(CONFIG, Context()).eval(), batch()
@@ -124,7 +135,7 @@ def test_unknown_steps_and_rows_teach_nothing():
 
 
 def test_it_learns_what_constant_velocity_cannot(fit, world, tmp_path):
-    """Through the trainer, in seconds: on cars that turn, its best mode ends nearer to the truth than constant velocity."""
+    """Through the trainer: on cars that turn, its most probable mode is nearer to the truth than constant velocity."""
 
     def sample(number):
         known = world.sample(number)
@@ -136,9 +147,10 @@ def test_it_learns_what_constant_velocity_cannot(fit, world, tmp_path):
     changes = {
         "make_model": lambda: make(CONFIG, Context()),
         "make_objective": lambda _model: make_objective(EgoMlpObjectiveConfig(), Context()),
+        "make_optimizer": lambda: make_adamw(AdamWConfig(lr=0.005), Context()),
         "parts": parts,
     }
-    result, folder = fit(settings={"epochs": 12}, **changes)
+    result, folder = fit(settings={"epochs": 20}, **changes)
     assert {"train/regression", "train/classification", "val/loss"} <= result.numbers["curves"][-1].keys()
     job = world.job(tmp_path / "evaluation", **changes)
     found = list(world.trainer().evaluate(job, "val", folder / "checkpoints" / "last.ckpt"))
@@ -149,7 +161,7 @@ def test_it_learns_what_constant_velocity_cannot(fit, world, tmp_path):
     speeds = np.concatenate([one.speed_mps for one in found])
     learnt = displacement_errors(Plan.concatenated([one.plan for one in found]), truth)["ade_top1_m"].mean()
     kept = displacement_errors(constant_velocity(speeds, 8, 0.5), truth)["ade_top1_m"].mean()
-    assert learnt < 0.6 * kept
+    assert learnt < 0.8 * kept
 
 
 def test_what_it_asks_for_is_what_the_builders_give():
