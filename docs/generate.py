@@ -23,9 +23,8 @@ def texts() -> dict[str, str]:
     return found
 
 
-def stale() -> list[str]:
+def stale(wanted: dict[str, str]) -> list[str]:
     """Return the paths of pages that are not what they would be, or should not be there."""
-    wanted = texts()
     there = {path.relative_to(HERE).as_posix(): path.read_text("utf-8") for path in HERE.rglob("*.md")}
     there = {name: text for name, text in there.items() if not name.startswith("_build/")}
     return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
@@ -33,7 +32,8 @@ def stale() -> list[str]:
 
 def main() -> int:
     """Write every page that is stale, and remove those that nothing generates any more; or only name them."""
-    wanted, found, check = texts(), stale(), "--check" in sys.argv[1:]
+    wanted, check = texts(), "--check" in sys.argv[1:]
+    found = stale(wanted)
     for name in found:
         path = HERE / name
         sys.stdout.write(f"{name}\n")
