@@ -99,7 +99,7 @@ class EgoMlpObjective:
         """
         del training
         truth, valid = batch["truth"]["trajectory"], batch["truth"]["valid"]
-        ways, steps = outputs["trajectory"], valid.sum(dim=1)
+        ways, steps = _whole(outputs["trajectory"]), valid.sum(dim=1)
         gap = torch.linalg.vector_norm((ways.detach() - truth[:, None])[..., :2], dim=-1)
         distance = (gap * valid[:, None]).sum(dim=2) / steps.clamp(min=1)[:, None]
         best = distance.argmin(dim=1)
@@ -107,13 +107,18 @@ class EgoMlpObjective:
         losses = functional.smooth_l1_loss(chosen, truth, reduction="none").sum(dim=-1)
         regression = (losses * valid).sum() / valid.sum().clamp(min=1)
         known = steps > 0
-        missed = functional.cross_entropy(outputs["logits"], best, reduction="none")
+        missed = functional.cross_entropy(_whole(outputs["logits"]), best, reduction="none")
         classification = (missed * known).sum() / known.sum().clamp(min=1)
         return {
             "loss": self._config.regression * regression + self._config.classification * classification,
             "regression": regression,
             "classification": classification,
         }
+
+
+def _whole(values: Tensor) -> Tensor:
+    """Return values in float32 or wider: losses of half precision would lose what they tell."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def make(config: EgoMlpConfig, _context: Context) -> EgoMlp:

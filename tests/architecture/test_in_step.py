@@ -1,5 +1,6 @@
 """Kinds, hooks, protocols, suites and documentation stay in step; the import contracts hold."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -82,6 +83,28 @@ def test_suites_are_offered_by_name():
     suites = {name for name in offered if name.endswith("Suite")}
     assert suites == {kind.suite for kind in KINDS} | {"pluto_core.testing:HooksSuite"}
     assert all(load(name) for name in offered)
+
+
+def applied_suites(path):
+    """Yield (suite, component) of every class of a test file that says `hooks, use = ..., "component"`."""
+    for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(found, ast.ClassDef) and found.bases:
+            for line in found.body:
+                if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]).startswith("(hooks, use"):
+                    yield ast.unparse(found.bases[0]), line.value.elts[1].value
+
+
+@pytest.mark.parametrize("plugin", Catalogue.load().plugins, ids=lambda plugin: plugin.name)
+def test_bundled_components_are_held_to_their_suites(repository, plugin):
+    """Every component of a bundled plugin passes the suite of its kind, and its hooks pass theirs."""
+    if plugin.distribution != "pluto-framework":
+        pytest.skip(f"{plugin} is somebody else's")
+    catalogue = Catalogue.of(importlib.import_module(plugin.module))
+    folder = repository / "tests" / "plugins" / plugin.module.partition(".")[0]
+    applied = {pair for path in folder.glob("test_*.py") for pair in applied_suites(path)}
+    expected = {(kind.suite.partition(":")[2], one.name) for kind in KINDS for one in catalogue.components(kind.name)}
+    assert not expected - applied, f"no class of {folder} applies {sorted(expected - applied)}"
+    assert "(HooksSuite)" in (folder / "test_conformance.py").read_text(encoding="utf-8")
 
 
 def test_experiments_pass(repository):

@@ -33,6 +33,12 @@ class TestEgoTrajectory(BuilderSuite):
     hooks, use = BASICS, "ego_trajectory"
 
 
+class TestEgoHistory(BuilderSuite):
+    """`ego_history`."""
+
+    hooks, use = BASICS, "ego_history"
+
+
 class TestByLog(SplitterSuite):
     """`by_log`."""
 

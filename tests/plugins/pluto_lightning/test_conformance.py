@@ -46,6 +46,18 @@ class TestDistance(ObjectiveSuite):
     trains: ClassVar = False
 
 
+class TestEgoMlp(ModelSuite):
+    """The model `ego_mlp`."""
+
+    hooks, use = LIGHTNING, "ego_mlp"
+
+
+class TestEgoMlpObjective(ObjectiveSuite):
+    """The objective `ego_mlp`."""
+
+    hooks, use = LIGHTNING, "ego_mlp"
+
+
 class TestAdamW(OptimizerSuite):
     """`adamw`."""
 
