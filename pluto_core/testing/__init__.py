@@ -10,6 +10,8 @@ A test of a cache backend, complete:
     class TestShelf(CacheSuite):
         hooks, use = "pluto_shelf", "shelf"
 
+All tests of a suite are inherited; one that a component cannot pass is named, with the reason: `gaps = {"test_...": "why"}`.
+
 Suites need the extra `testing` (pytest, hypothesis); those for models and trainers are in `pluto_lightning.testing`. Fixtures
 are in `pluto_core.testing.fixtures`, to be named in `pytest_plugins`. `pluto_core.testing.plugin` is a plugin of small real
 parts (`plugins = ["pluto_core.testing.plugin"]` in an experiment), which needs no pytest; so suites load when asked for.

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from pluto_core.arrays import SampleSpec
-from pluto_core.component import load
 from pluto_core.errors import PlutoError
 from pluto_core.pipeline.layout import ANCHOR, Layout
 from pluto_core.protocols import Augmentation
 from pluto_core.samples import Sample, check
-from pluto_core.testing.components import ComponentSuite, Recipe
+from pluto_core.testing.components import Recipe
 from pluto_core.testing.equality import assert_same, difference, freeze
 from pluto_core.testing.isolation import elsewhere
+from pluto_core.testing.supplied import SuppliedSuite
 
 Variants = Mapping[str, Mapping[str, np.ndarray[Any, Any]] | None]
 _SEEDS = range(8)
 
 
-class AugmentationSuite(ComponentSuite, suite=True):
-    """Tests of an augmentation. A subclass gives `spec` and `samples`: what it varies."""
+class AugmentationSuite(SuppliedSuite, suite=True):
+    """Tests of an augmentation, on samples of the builders that it `requires`; or a subclass gives `spec` and `samples`."""
 
     kinds: ClassVar[tuple[str, ...]] = ("augmentations",)
     subject: ClassVar[str] = "augmentation"
@@ -35,16 +35,6 @@ class AugmentationSuite(ComponentSuite, suite=True):
         """Return the augmentation."""
         made: Augmentation = self.make(request)
         return made
-
-    @pytest.fixture
-    def spec(self) -> SampleSpec:
-        """Return the spec of the samples."""
-        pytest.fail(f"{type(self).__name__} needs the fixtures `spec` and `samples`", pytrace=False)
-
-    @pytest.fixture
-    def samples(self) -> Sequence[Sample]:
-        """Return two samples or more, such as a builder makes of `make_scene`."""
-        pytest.fail(f"{type(self).__name__} needs the fixtures `spec` and `samples`", pytrace=False)
 
     def test_keeps_the_protocol(self, augmentation: Augmentation) -> None:
         """It announces roles and gives them."""
@@ -128,10 +118,10 @@ class AugmentationSuite(ComponentSuite, suite=True):
         self, request: pytest.FixtureRequest, augmentation: Augmentation, spec: SampleSpec
     ) -> None:
         """A spec without an array that it needs is refused at once, naming the array."""
-        component = request.getfixturevalue("component") if self.hooks else None
-        if component is None or component.requires is None:
+        requirement = self.requirement(request)
+        if requirement is None:
             pytest.skip("the augmentation does not say what it requires")
-        for key in load(component.requires)(request.getfixturevalue("config")).keys:
+        for key in requirement.keys:
             with pytest.raises(PlutoError, match=key):
                 augmentation.output_spec({name: array for name, array in spec.items() if name != key})
 

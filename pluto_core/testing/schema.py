@@ -37,4 +37,4 @@ def truth(config: FakeTruthConfig) -> SampleSpec:
 def mirror(config: NothingConfig) -> Requirement:
     """Return what the augmentation `fake` reads."""
     del config
-    return Requirement(keys=("agent/position",))
+    return Requirement(keys=("agent/position",), features=({"use": "fake"},))

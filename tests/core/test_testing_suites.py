@@ -14,7 +14,6 @@ from pluto_core.testing import (
     SplitterSuite,
     WorkerSuite,
     make_scene,
-    schema,
 )
 from pluto_core.testing.config import FakeAgentsConfig
 from pluto_core.testing.fake_samples import FakeAgents
@@ -63,17 +62,6 @@ class TestMirror(AugmentationSuite):
 
     hooks, use = FAKES, "fake"
     roles: ClassVar = ("anchor", "mirrored")
-
-    @pytest.fixture
-    def spec(self):
-        """Return the spec of `FakeAgents`."""
-        return schema.agents(FakeAgentsConfig())
-
-    @pytest.fixture
-    def samples(self):
-        """Return samples of `FakeAgents`."""
-        builder = FakeAgents(FakeAgentsConfig())
-        return [builder.build(make_scene(agents=agents, window=builder.window)) for agents in (3, 5)]
 
 
 class TestInlineWorker(WorkerSuite):

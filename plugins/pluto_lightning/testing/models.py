@@ -15,8 +15,8 @@ from pluto_core.plan import Plan
 from pluto_core.samples import Sample
 from pluto_core.testing.components import Recipe
 from pluto_core.testing.equality import assert_same
+from pluto_core.testing.supplied import SuppliedSuite
 from pluto_lightning.testing.collation import arrays_of, collate, leaves, restricted, seeded, taken
-from pluto_lightning.testing.supplied import SuppliedSuite
 
 _FULL = 1e-4
 """How far a row of probabilities may be from one."""

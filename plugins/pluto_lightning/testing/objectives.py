@@ -15,9 +15,9 @@ from pluto_core.plugins import Catalogue
 from pluto_core.samples import Sample
 from pluto_core.testing.components import Recipe
 from pluto_core.testing.equality import assert_same
+from pluto_core.testing.supplied import SuppliedSuite
 from pluto_core.testing.supply import Supply
 from pluto_lightning.testing.collation import arrays_of, collate, leaves, mapped, seeded, taken
-from pluto_lightning.testing.supplied import SuppliedSuite
 
 Terms = Mapping[str, Any]
 _LOSS = "loss"

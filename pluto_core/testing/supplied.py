@@ -1,4 +1,4 @@
-"""What the suites of models and objectives share: samples, built by the builders that the model asks for."""
+"""What the suites of augmentations, models and objectives share: samples, built by the builders that a component asks for."""
 
 import importlib
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class SuppliedSuite(ComponentSuite, suite=True):
         """Return the builders that the component asks for."""
         requirement = self.requirement(request)
         if requirement is None or not (requirement.features or requirement.targets):
-            message = f"{type(self).__name__} needs the fixtures `spec` and `samples`: its component names no builders"
+            message = f"{type(self).__name__} needs the fixtures `spec` and `samples`: the component names no builders"
             pytest.fail(message, pytrace=False)
         return Supply.of(requirement, Catalogue.of(importlib.import_module(self.hooks)), context)
 
