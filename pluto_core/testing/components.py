@@ -73,6 +73,7 @@ class ComponentSuite(Suite, suite=True):
             pytest.fail(f"{type(self).__name__} needs `hooks` and `use`, or the fixture {self.subject!r}", pytrace=False)
         catalogue = Catalogue.of(importlib.import_module(self.hooks))
         assert not catalogue.broken, "; ".join(map(str, catalogue.broken.values()))
+        assert self.kind in {"", *self.kinds}, f"{type(self).__name__} tests {' or '.join(self.kinds)}, not {self.kind}"
         kinds = (self.kind,) if self.kind else self.kinds
         found = [kind for kind in kinds if catalogue.has(kind, self.use)]
         assert found, f"{self.hooks} registers no {' or '.join(kinds)} called {self.use!r}"
