@@ -1,6 +1,8 @@
 """A sketch: neutral drawing instructions, so that samples of any builder can be drawn."""
 
 import enum
+from collections.abc import Sequence
+from itertools import chain
 
 import attrs
 import numpy as np
@@ -85,3 +87,15 @@ class Sketch:
     radius_m: float = 60.0
     """Half the side of the square to show."""
     notes: tuple[str, ...] = ()
+
+
+def joined(sketches: Sequence[Sketch]) -> Sketch:
+    """Return one sketch of what several builders draw of a sample: all marks, the first raster, the greatest radius."""
+    return Sketch(
+        lines=tuple(chain.from_iterable(sketch.lines for sketch in sketches)),
+        boxes=tuple(chain.from_iterable(sketch.boxes for sketch in sketches)),
+        areas=tuple(chain.from_iterable(sketch.areas for sketch in sketches)),
+        raster=next((sketch.raster for sketch in sketches if sketch.raster is not None), None),
+        radius_m=max(sketch.radius_m for sketch in sketches),
+        notes=tuple(chain.from_iterable(sketch.notes for sketch in sketches)),
+    )

@@ -12,7 +12,7 @@ from pluto_core.protocols import Sketcher
 from pluto_core.run.evaluation import Judged
 from pluto_core.run.workspace import Workspace
 from pluto_core.scene import ScenarioId
-from pluto_core.sketch import Sketch
+from pluto_core.sketch import Sketch, joined
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,8 +43,8 @@ class Step:
 
     def scenarios(self, count: int) -> Sequence[Drawable]:
         """Return up to `count` evaluated scenarios: from the best final error to the worst, evenly spread."""
-        sketcher = next((builder for _, builder in self.workspace.made_builders if isinstance(builder, Sketcher)), None)
-        if self.judged is None or sketcher is None or not self.judged.ids:
+        sketchers = [builder for _, builder in self.workspace.made_builders if isinstance(builder, Sketcher)]
+        if self.judged is None or not sketchers or not self.judged.ids:
             return []
         errors = self.judged.of("planner")
         order = np.argsort(np.nan_to_num(errors["fde_top1_m"], nan=np.inf), kind="stable")
@@ -57,7 +57,7 @@ class Step:
             Drawable(
                 id=self.judged.ids[row],
                 scenario_type=types[row],
-                sketch=sketcher.sketch(sample),
+                sketch=joined([sketcher.sketch(sample) for sketcher in sketchers]),
                 plan=Plan(trajectories=plan.trajectories[[row]], probabilities=plan.probabilities[[row]]),
                 errors={name: float(values[row]) for name, values in errors.items()},
             )
