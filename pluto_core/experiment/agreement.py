@@ -13,7 +13,7 @@ from pluto_core.experiment.nodes import Node, Origin, dotted
 from pluto_core.experiment.sections import Chosen, Sections
 from pluto_core.filters import ScenarioFilter, contradictions, unanswered
 from pluto_core.kinds import BY_SECTION
-from pluto_core.settings import Step
+from pluto_core.settings import LoaderSettings, Step
 
 _BUILDERS = ("features", "targets")
 _READERS = ("augmentations", "model", "objective")
@@ -96,12 +96,19 @@ def check_filter(sections: Sections, wanted: ScenarioFilter) -> None:
         sections.structurer.blame(_origin(sections, "filter", name), ("filter", name), problem)
 
 
-def check_sharing(sections: Sections) -> None:
-    """Note a cache that lives in one process beside a worker that uses several."""
+def check_sharing(sections: Sections, loader: LoaderSettings | None) -> None:
+    """Note a cache that lives in one process beside a worker, or a loader, that uses several."""
     cache, worker = _component(sections, "cache"), _component(sections, "worker")
-    if cache is None or worker is None or "source" not in sections.root.value or _from_cache_alone(sections):
+    if cache is None or cache.facts.get("shared") is not False:
         return
-    if cache.facts.get("shared") is False and worker.facts.get("processes") is True:
+    if loader is not None and loader.workers:
+        problem = (
+            f"the cache {cache.name!r} lives in one process, so that no other can read it; set it to 0, or change cache.use"
+        )
+        sections.structurer.blame(_origin(sections, "loader", "workers"), ("loader", "workers"), problem)
+    if worker is None or "source" not in sections.root.value or _from_cache_alone(sections):
+        return
+    if worker.facts.get("processes") is True:
         problem = f"{cache.name!r} lives in one process, and the worker {worker.name!r} uses several; change one of them"
         sections.structurer.blame(_origin(sections, "cache", "use"), ("cache", "use"), problem)
 

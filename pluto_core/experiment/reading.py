@@ -66,7 +66,7 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
     steps = sections.steps() if top is None else top.steps
     sections.select(frozenset(STEPS if steps is None else steps))
     agreement.check_presence(sections, steps, Origin(str(path)))
-    agreement.check_sharing(sections)
+    agreement.check_sharing(sections, loader)
     if scenario_filter is not None:
         agreement.check_filter(sections, scenario_filter)
     if not sections.structurer.found:

@@ -21,6 +21,23 @@ ROLE, ROLE_VALID = "role", "role_valid"
 SamplesByRole = Mapping[str, Sequence[Mapping[str, Array] | None]]
 
 
+@attrs.frozen
+class Place:
+    """Where in a buffer an array of a batch stands."""
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    """With the rows' axis."""
+    offset: int
+
+    def view(self, buffer: Bytes) -> Array:
+        """Return the array as a view into the buffer."""
+        dtype = np.dtype(self.dtype)
+        end = self.offset + math.prod(self.shape) * dtype.itemsize
+        return buffer[self.offset : end].view(dtype).reshape(self.shape)
+
+
 @attrs.frozen(eq=False)
 class Field:
     """One array of a batch: its rows, its shape and its place in the buffer."""
@@ -32,11 +49,14 @@ class Field:
     """Without the rows' axis."""
     offset: int
 
+    @property
+    def place(self) -> Place:
+        """Return where it stands."""
+        return Place(self.key, self.spec.dtype, (len(self.rows), *self.shape), self.offset)
+
     def fill(self, buffer: Bytes) -> Array:
         """Copy the rows into their place and return the (rows, ...) view of it."""
-        dtype = np.dtype(self.spec.dtype)
-        shape = (len(self.rows), *self.shape)
-        batch = buffer[self.offset : self.offset + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+        batch = self.place.view(buffer)
         if not self.shape:
             batch[:] = [self.spec.pad if row is None else row for row in self.rows]
             return batch
@@ -63,6 +83,11 @@ class Arrangement:
     fields: tuple[Field, ...]
     nbytes: int
     """Size of the buffer that it needs."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Return where its arrays stand."""
+        return tuple(field.place for field in self.fields)
 
     def fill(self, buffer: Bytes) -> dict[str, Array]:
         """Return the arrays by key as views into `buffer`, of which every cell they cover is written."""

@@ -4,9 +4,9 @@ Everything that is drawn depends on the seed, the epoch and the sample's key, ne
 stands, or on where an epoch was entered. A loader holds no position: `batches(epoch, skip=n)` goes on exactly there.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -16,7 +16,9 @@ from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
 from pluto_core.pipeline.augmenting import chain
-from pluto_core.pipeline.layout import ANCHOR, Layout
+from pluto_core.pipeline.crew import Answer, Crews, Request, filled_into
+from pluto_core.pipeline.filling import Filler, SampleReader
+from pluto_core.pipeline.layout import Arrangement, Layout
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.ring import Ring
 from pluto_core.pipeline.sampler import Rows, Sampler, weights_by_type
@@ -29,18 +31,6 @@ TRAIN = "train"
 """The part that is shuffled, weighted and cut."""
 ATTEMPTS = 100
 """How many other samples are tried in place of a damaged one before the data is given up."""
-
-
-class SampleReader(Protocol):
-    """Gives stored samples by key."""
-
-    def get_many(self, keys: Sequence[str]) -> list[Sample]:
-        """Return samples in the order of `keys`; their arrays may be read-only views.
-
-        Raises:
-            SampleError: A value is damaged.
-        """
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -84,16 +74,23 @@ class BatchLoader:
         Raises:
             PlutoError: Settings do not fit the part, or an augmentation lacks an array that it needs.
         """
-        self._reader, self._seed, self._part, self._settings = reader, seed, part, settings
+        if settings.workers and not getattr(reader, "shared", True):
+            message = (
+                "the cache lives in this process, so that no other can read it; set loader.workers = 0, or change cache.use"
+            )
+            raise PlutoError(message)
+        self._seed, self._part, self._settings = seed, part, settings
         self._listing = _share(listing, getattr(settings, f"{part}_fraction"), seed, part)
         self._sampler = _sampler(self._listing, settings, seed, part)
-        self._chain = chain(augmentations, spec) if augmentations else None
-        self._layout = Layout(spec, self._chain.specs if self._chain else None)
+        links = chain(augmentations, spec) if augmentations else None
+        layout = Layout(spec, links.specs if links else None)
+        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed)
+        self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
         self.batch_size = self._sampler.batch_size
-        self.sample_spec: SampleSpec = self._layout.spec
+        self.sample_spec: SampleSpec = layout.spec
         """Spec of every array of a batch, without the rows' axis."""
-        self.roles = self._layout.roles
+        self.roles = layout.roles
         self.replaced: dict[str, Replacement] = {}
         """Damaged samples that others stood in for, by key."""
 
@@ -111,30 +108,66 @@ class BatchLoader:
         A batch is valid until `slots - 1` more have been yielded.
 
         Raises:
-            PlutoError: A sample is damaged (or, with `replace`, too many are), or the part is too small for one batch.
+            PlutoError: A sample is damaged (or, with `replace`, too many are), the part is too small for one batch, or a
+                process that loads was killed.
         """
         ring = Ring(self._slots, poison=self._settings.poison)
-        for rows in self._sampler.batch_rows(epoch, rank, world, skip=skip):
-            keys, samples = self._read(rows, epoch)
-            roles = self._vary(keys, samples, epoch)
-            try:
-                arrangement = self._layout.arrange(roles)
-            except SampleError as error:
-                cause = "the cache was made with other settings, or an augmentation is wrong"
-                message = f"{error} in the batch of {', '.join(keys)}: {cause}"
-                raise PlutoError(message) from error
-            arrays = arrangement.fill(ring.take(arrangement.nbytes))
-            yield SampleBatch(arrays=arrays, ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
+        every = self._sampler.batch_rows(epoch, rank, world, skip=skip)
+        if self._settings.workers:
+            yield from self._of_crew(every, epoch, ring)
+            return
+        for rows in every:
+            keys, arrangement = self._arrange(self._keys(rows), epoch)
+            yield self._batch(keys, arrangement.fill(ring.take(arrangement.nbytes)))
 
-    def _read(self, rows: Rows, epoch: int) -> tuple[list[str], list[Sample]]:
-        keys = [self._listing.id(row).key for row in rows.tolist()]
+    def _of_crew(self, every: Iterator[Rows], epoch: int, ring: Ring) -> Iterator[SampleBatch]:
+        """Yield the batches that other processes fill."""
+        requests = (Request(self._keys(rows), epoch) for rows in every)
+        with self._crews.take() as crew, contextlib.closing(crew.answers(requests)) as answers:
+            for answer in answers:
+                yield self._taken(answer, ring)
+
+    def _taken(self, answer: Answer, ring: Ring) -> SampleBatch:
+        """Return a batch of a crew; in poison mode as a copy in memory of our own, which can be spoilt."""
+        keys, filled = answer.request.keys, answer.filled
+        if filled is None:
+            keys, arrangement = self._arrange(keys, answer.request.epoch)
+            filled = filled_into(answer.buffer, arrangement)
+        buffer = answer.buffer.take(filled.nbytes)
+        if self._settings.poison:
+            own = ring.take(filled.nbytes)
+            own[:] = buffer
+            buffer = own
+        return self._batch(keys, filled.views(buffer))
+
+    def _batch(self, keys: Sequence[str], arrays: Mapping[str, Array]) -> SampleBatch:
+        return SampleBatch(arrays=arrays, ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
+
+    def _keys(self, rows: Rows) -> tuple[str, ...]:
+        return tuple(self._listing.id(row).key for row in rows.tolist())
+
+    def _arrange(self, wanted: Sequence[str], epoch: int) -> tuple[tuple[str, ...], Arrangement]:
+        """Return the batch of some samples, others standing in for those that are damaged."""
+        keys, samples = self._read(wanted, epoch)
+        try:
+            return keys, self._filler.arrange(keys, samples, epoch)
+        except SampleError as error:
+            cause = "the cache was made with other settings, or an augmentation is wrong"
+            message = f"{error} in the batch of {', '.join(keys)}: {cause}"
+            raise PlutoError(message) from error
+
+    def _read(self, keys: Sequence[str], epoch: int) -> tuple[tuple[str, ...], list[Sample]]:
         sound = [key for key in keys if key not in self.replaced]
         try:
-            found = dict(zip(sound, self._reader.get_many(sound), strict=True))
+            found = dict(zip(sound, self._filler.reader.get_many(sound), strict=True))
         except SampleError:
             found = {}
         pairs = [(key, found[key]) if key in found else self._read_one(key, epoch) for key in keys]
-        return [key for key, _ in pairs], [sample for _, sample in pairs]
+        return tuple(key for key, _ in pairs), [sample for _, sample in pairs]
+
+    def close(self) -> None:
+        """End the processes that fill batches; the next epoch starts them again."""
+        self._crews.close()
 
     def _read_one(self, key: str, epoch: int) -> tuple[str, Sample]:
         found = self._attempt(key)
@@ -157,23 +190,9 @@ class BatchLoader:
 
     def _attempt(self, key: str) -> Sample | SampleError:
         try:
-            return self._reader.get_many([key])[0]
+            return self._filler.reader.get_many([key])[0]
         except SampleError as error:
             return error
-
-    def _vary(
-        self, keys: Sequence[str], samples: Sequence[Sample], epoch: int
-    ) -> Mapping[str, Sequence[Mapping[str, Array] | None]]:
-        if self._chain is None:
-            return {ANCHOR: samples}
-        varied: list[Mapping[str, Any]] = []
-        for key, sample in zip(keys, samples, strict=True):
-
-            def chance(name: str, key: str = key) -> np.random.Generator:
-                return generator(self._seed, "augmentation", name, epoch, key)
-
-            varied.append(self._chain.apply(sample, chance, epoch))
-        return {role: [sample[role] for sample in varied] for role in self.roles}
 
 
 def _share(listing: Listing, share: float, seed: int, part: str) -> Listing:

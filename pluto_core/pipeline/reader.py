@@ -57,6 +57,11 @@ class CacheReader:
         """Spec of the merged samples."""
         self._readers: dict[int, ShardReader] = {}
 
+    @property
+    def shared(self) -> bool:
+        """Return whether a copy of it in another process finds the same samples."""
+        return self.folder.store.shared
+
     @cached_property
     def index(self) -> Index:
         """Return the index as it was when the reader was first used."""
