@@ -1,0 +1,71 @@
+"""Settings of the augmentations."""
+
+from typing import Literal
+
+import attrs
+
+from pluto_core.component import setting
+
+State = tuple[float, float, float, float, float, float, float]
+"""x, y (m), heading (rad), velocity (m/s), acceleration (m/s^2), steering angle (rad), yaw rate (rad/s)."""
+Range = tuple[float, float]
+Generator = Literal["traffic_light_inversion", "interacting_agent_dropout", "leading_agent_insertion"]
+GENERATORS: tuple[Generator, ...] = ("traffic_light_inversion", "interacting_agent_dropout", "leading_agent_insertion")
+
+
+def _ascending(_owner: object, attribute: "attrs.Attribute[Range]", value: Range) -> None:
+    if value[0] > value[1]:
+        message = f"{attribute.name} goes from {value[0]:g} down to {value[1]:g}; write the lower end first"
+        raise ValueError(message)
+
+
+@attrs.frozen(kw_only=True)
+class ContrastiveConfig:
+    """PLUTO's contrastive scenario generator; the defaults are those of the reference's configuration."""
+
+    probability: float = setting(1.0, "How often a sample gets its copies.", minimum=0, maximum=1)
+    final_probability: float | None = setting(
+        None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
+    )
+    ramp_epochs: int = setting(20, "Epochs in which `probability` changes to `final_probability`, evenly.", minimum=1)
+    history_steps: int = setting(21, "Steps up to and with the present one.", minimum=1)
+    low: State = setting(
+        (-1.0, -0.75, -0.35, -1.0, -0.5, -0.2, -0.1),
+        "Least change of the ego vehicle's x, y, heading, velocity, acceleration, steering angle, yaw rate in a positive.",
+    )
+    high: State = setting((1.0, 0.75, 0.35, 1.0, 0.5, 0.2, 0.1), "Greatest change of the same.")
+    attempts: int = setting(
+        5, "How often a change that collides is halved before the ego vehicle is left where it is.", minimum=1
+    )
+    agent_dropout: float = setting(0.5, "How often a positive lacks agents that do not interact.", minimum=0, maximum=1)
+    dropout_share: Range = setting(
+        (0.1, 1.0), "Least and greatest share of those agents that is left out.", validator=_ascending
+    )
+    use_negative_sample: bool = setting(default=True, help="Whether to make negatives; the contrastive loss needs them.")
+    negatives: tuple[Generator, ...] = setting(GENERATORS, "Generators of negatives; one of those that apply is drawn.")
+    max_interaction_horizon: float = setting(
+        40.0, "Up to how many steps behind an agent the ego vehicle interacts with it.", minimum=0
+    )
+    similar_speed_mps: float = setting(
+        2.0,
+        "An inserted leader moves like the agent of the nearest speed if that differs by less, else like the ego.",
+        minimum=0,
+    )
+    speed_share: Range = setting(
+        (0.0, 0.8), "Speed of an inserted leader as a share of the ego vehicle's.", validator=_ascending
+    )
+    size_factor: Range = setting(
+        (0.9, 1.1), "Size of an inserted leader as a factor of that of the agent it copies.", validator=_ascending
+    )
+    crop_px: int = setting(
+        500, "Rows and columns of the cost map that stay after it was moved with the ego vehicle.", minimum=1
+    )
+    cost_map_resolution_m: float = setting(0.2, "Metres a pixel of the cost map, as the features have it.", above=0)
+    center_from_rear_axle_m: float = setting(1.461, "From the rear axle to the middle of the ego vehicle, m.")
+    parity: bool = setting(default=False, help="Whether to do as the reference does, with its defects.")
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse bounds in the wrong order."""
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            message = "low exceeds high"
+            raise ValueError(message)

@@ -1,0 +1,75 @@
+"""PLUTO's contrastive scenario generator (training spec section 6): anchor, positive and negative of every sample."""
+
+from collections.abc import Mapping
+
+import attrs
+import numpy as np
+
+from pluto_augment import cost_maps, frames, needs
+from pluto_augment.config import ContrastiveConfig
+from pluto_augment.negatives import negative
+from pluto_augment.positives import positive
+from pluto_augment.schedules import ramp
+from pluto_core.arrays import SampleSpec
+from pluto_core.component import Context
+from pluto_core.errors import PlutoError
+from pluto_core.samples import Array, Sample
+
+ANCHOR, POSITIVE, NEGATIVE = "anchor", "positive", "negative"
+NAME = "contrastive"
+
+
+def make(config: ContrastiveConfig, _context: Context) -> "Contrastive":
+    """Return the augmentation of an experiment."""
+    return Contrastive(config)
+
+
+class Contrastive:
+    """Makes of a sample a positive, which the expert's plan still suits, and a negative, which it does not.
+
+    The anchor is the sample itself with the middle of its cost map. A copy in which nothing could be changed is None.
+    """
+
+    def __init__(self, config: ContrastiveConfig) -> None:
+        """Take the settings."""
+        self.config = config
+        self.roles = (ANCHOR, POSITIVE, NEGATIVE) if config.use_negative_sample else (ANCHOR, POSITIVE)
+
+    def output_spec(self, spec: SampleSpec) -> Mapping[str, SampleSpec]:
+        """Return the roles, each with the input's arrays and cropped cost maps.
+
+        Raises:
+            PlutoError: An array is missing, cannot be moved with the ego vehicle, or has another number of past steps.
+        """
+        needs.refuse_missing(NAME, needs.contrastive(self.config).keys, spec)
+        frames.refuse_unknown(NAME, spec)
+        self._refuse_other_steps(spec)
+        varied = dict(spec)
+        for key in frames.COST_MAPS:
+            if key in spec:
+                rows, columns = (min(int(size), self.config.crop_px) for size in spec[key].dims[:2])
+                varied[key] = attrs.evolve(spec[key], dims=(rows, columns, 1))
+        return dict.fromkeys(self.roles, varied)
+
+    def augment(self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int) -> Mapping[str, Sample | None]:
+        """Return the sample of every role; None for a copy that could not be made, or was not drawn."""
+        config = self.config
+        anchor = {**sample, **cost_maps.cropped(sample, config.crop_px)}
+        roles: dict[str, Sample | None] = dict.fromkeys(self.roles)
+        roles[ANCHOR] = anchor
+        if rng.random() >= ramp(config.probability, config.final_probability, config.ramp_epochs, epoch):
+            return roles
+        roles[POSITIVE] = positive(sample, rng, config)
+        if config.use_negative_sample:
+            roles[NEGATIVE] = negative(anchor, rng, config)
+        return roles
+
+    def _refuse_other_steps(self, spec: SampleSpec) -> None:
+        steps, future = spec["agent/position"].dims[1], spec["agent/target"].dims[1]
+        past = int(steps) - int(future)
+        if past != self.config.history_steps:
+            message = (
+                f"augmentation {NAME!r}: history_steps is {self.config.history_steps}, but the features give {past} steps "
+                f"up to and with the present one; write history_steps = {past}"
+            )
+            raise PlutoError(message)
