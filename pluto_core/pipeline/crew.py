@@ -169,6 +169,9 @@ class Crew:
         return bool(self._sent)
 
     def _hear(self, sent: _Sent) -> Filled | None:
+        if not self.usable:
+            message = "the loader was closed, or forked, while its batches were taken"
+            raise PlutoError(message)
         try:
             filled: Filled | None = sent.hand.pipe.recv()
         except (EOFError, OSError):
@@ -225,6 +228,7 @@ class Crews:
         """Remember what crews do; none is started yet."""
         self._filler, self._workers, self._slots = filler, workers, slots
         self._idle: list[Crew] = []
+        self._all: weakref.WeakSet[Crew] = weakref.WeakSet()
 
     @contextlib.contextmanager
     def take(self) -> Iterator[Crew]:
@@ -232,16 +236,18 @@ class Crews:
         idle = [crew for crew in self._idle if crew.usable]
         self._idle.clear()
         crew = idle.pop() if idle else Crew(self._filler, workers=self._workers, slots=self._slots)
+        self._all.add(crew)
         try:
             yield crew
         finally:
-            self.close()
-            self._idle.append(crew)
+            for other in self._idle:
+                other.close()
+            self._idle[:] = [crew]
 
     def close(self) -> None:
-        """End those that do nothing."""
-        while self._idle:
-            self._idle.pop().close()
+        """End them all, also those whose batches are being taken."""
+        for crew in list(self._all):
+            crew.close()
 
     def __reduce__(self) -> tuple[Callable[..., "Crews"], tuple[Any, ...]]:
         """Leave the processes out."""

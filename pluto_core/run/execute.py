@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pluto_core.errors import ExitCode, PlutoError
 from pluto_core.experiment import Experiment
 from pluto_core.jobs import StepResult, TrainingJob
 from pluto_core.moments import StepReport
+from pluto_core.pipeline.loader import Replacement
 from pluto_core.protocols import Trainer
 from pluto_core.run import evaluation, folders
 from pluto_core.run.display import Display, size_of
@@ -117,14 +118,24 @@ class _Execution:
         except BaseException as error:
             hooks.pluto_step_failed(step=view, error=error)
             raise
+        finally:
+            replaced = workspace.release()
         seconds = time.monotonic() - began
-        report = StepReport(numbers=result.numbers, files=result.files, seconds=seconds)
+        numbers = {**result.numbers, **self._told(replaced)}
+        report = StepReport(numbers=numbers, files=result.files, seconds=seconds)
         files = dict(result.files)
         for drawn in hooks.pluto_after_step(step=attrs.evolve(view, judged=judged), report=report):
             files |= drawn or {}
         self.files |= files
-        stored = {"seconds": round(seconds, 3), **result.numbers, "files": {key: str(path) for key, path in files.items()}}
+        stored = {"seconds": round(seconds, 3), **numbers, "files": {key: str(path) for key, path in files.items()}}
         run.done(name, stored)
+
+    def _told(self, replaced: Sequence[Replacement]) -> dict[str, Any]:
+        """Say which samples were damaged, and return it for `results.json`."""
+        for one in replaced:
+            self.display.note(f"sample {one.damaged} is damaged ({one.detail}); {one.taken} stood in for it")
+        rows = [{"sample": one.damaged, "reason": one.reason.value, "detail": one.detail} for one in replaced]
+        return {"replaced": rows} if rows else {}
 
     def _do(self, name: str, run: folders.Run, workspace: Workspace) -> tuple[StepResult, Judged | None]:
         if name == "cache":

@@ -17,7 +17,7 @@ from pluto_core.pipeline.caching import CacheReport, cache_scenarios
 from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
-from pluto_core.pipeline.loader import BatchLoader
+from pluto_core.pipeline.loader import BatchLoader, Replacement
 from pluto_core.pipeline.progress import Progress
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.places import cache_home
@@ -38,6 +38,7 @@ class Workspace:
         self.note = note
         self.home = cache_home()
         self.funnel: list[tuple[str, int]] = []
+        self._loaders: list[BatchLoader] = []
 
     def context(self, **more: Any) -> Context:
         """Return what factories learn about this run."""
@@ -226,7 +227,7 @@ class Workspace:
         self.require([part], self.stored)
         rows = self.split[part]
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
-        return BatchLoader(
+        loader = BatchLoader(
             self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify),
             self.stored.take(rows),
             spec=self.sample_spec,
@@ -235,6 +236,17 @@ class Workspace:
             part=part,
             seed=self.experiment.seed,
         )
+        self._loaders.append(loader)
+        return loader
+
+    def release(self) -> list[Replacement]:
+        """End what gives batches, and return the damaged samples that others stood in for."""
+        replaced: list[Replacement] = []
+        while self._loaders:
+            loader = self._loaders.pop()
+            loader.close()
+            replaced += loader.replaced.values()
+        return replaced
 
     def _recipe(self, kind: str, selection: Any) -> Recipe:
         section_kind = {"features": "features", "targets": "targets", "sources": "sources"}[kind]

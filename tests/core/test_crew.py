@@ -270,6 +270,13 @@ def test_processes_stay_for_the_next_epoch_and_end_with_the_loader(make):
     assert children() == before
     list(islice(crew.batches(0), 1))
     assert len(children() - before) == 2
+    suspended = crew.batches(1)
+    next(suspended)
+    crew.close()
+    assert children() == before
+    with pytest.raises(PlutoError, match="was closed"):
+        list(suspended)
+    list(islice(crew.batches(0), 1))
     other = pickle.loads(pickle.dumps(crew))  # noqa: S301
     assert_same(copies(other.batches(2)), copies(make().batches(2)))
     other_started = children() - before
