@@ -35,7 +35,10 @@ class ContrastiveConfig:
     )
     high: State = setting((1.0, 0.75, 0.35, 1.0, 0.5, 0.2, 0.1), "Greatest change of the same.")
     attempts: int = setting(
-        5, "How often a change that collides is halved before the ego vehicle is left where it is.", minimum=1
+        5,
+        "How often a change of the ego vehicle that collides is halved, and how many places are tried for an inserted leader, "
+        "before it is left out.",
+        minimum=1,
     )
     agent_dropout: float = setting(0.5, "How often a positive lacks agents that do not interact.", minimum=0, maximum=1)
     dropout_share: Range = setting(

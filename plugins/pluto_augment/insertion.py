@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pluto_augment import agents
 from pluto_augment.config import ContrastiveConfig
+from pluto_augment.overlaps import touches
 from pluto_core.geometry import rotation
 from pluto_core.samples import Array, Sample
 
@@ -17,8 +18,11 @@ STANDING_MPS = 0.1
 VEHICLE = 1
 
 
-def with_leader(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Sample:
+def with_leader(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Sample | None:
     """Return the sample with one more agent: a slower copy of another agent, or of the ego vehicle, on its free path.
+
+    The path is free for the agents that are there; a copy of a bus may still touch the ego vehicle or a neighbour. None where
+    it does at every point that was drawn; the reference does not look (`parity`).
 
     Args:
         sample: With at least one point in `causal/free_path_points` and one agent besides the ego vehicle.
@@ -26,21 +30,41 @@ def with_leader(sample: Mapping[str, Array], rng: np.random.Generator, config: C
         config: Of the generator.
     """
     present = config.history_steps - 1
-    points = sample["causal/free_path_points"]
-    pose = points[rng.integers(len(points))].astype(np.float64)
     speeds = np.hypot(*sample["agent/velocity"][:, present].astype(np.float64).T)
     copied = _most_alike(speeds, config.similar_speed_mps)
     scale = float(speeds[0] / speeds[copied]) if speeds[copied] >= STANDING_MPS else 1.0
-    row = _moved(sample, copied, present, pose, scale * rng.uniform(*config.speed_share))
-    factors = (len(row["agent/heading"]), 2) if config.parity else (2,)
-    row["agent/shape"] = sample["agent/shape"][copied] * rng.uniform(*config.size_factor, size=factors)
+    share = rng.uniform(*config.speed_share)
+    shape = sample["agent/shape"][copied].astype(np.float64)
+    shape *= rng.uniform(*config.size_factor, size=shape.shape if config.parity else shape.shape[1:])
+    pose = _place(sample, shape[present], rng, config)
+    if pose is None:
+        return None
+    row = _moved(sample, copied, present, pose, scale * share)
+    row["agent/shape"] = shape
     row["agent/category"] = np.asarray(sample["agent/category"][copied] if copied else VEHICLE)
     row["agent/valid_mask"] = sample["agent/valid_mask"][copied]
     if not config.parity:
         for key in ("agent/position", "agent/heading", "agent/velocity", "agent/shape"):
             row[key][~row["agent/valid_mask"]] = 0.0
         row["agent/target"][~row["agent/valid_mask"][present + 1 :]] = 0.0
-    return agents.joined(sample, row | _causal(sample, pose, row["agent/shape"][present], config))
+    return agents.joined(sample, row | _causal(sample, pose, shape[present], config))
+
+
+def _place(sample: Mapping[str, Array], size: Floats, rng: np.random.Generator, config: ContrastiveConfig) -> Floats | None:
+    """Return one of the free poses at which a box of a size (2,) touches nobody; None where none of those drawn does."""
+    points, present = sample["causal/free_path_points"].astype(np.float64), config.history_steps - 1
+    if config.parity:
+        return np.asarray(points[rng.integers(len(points))])
+    seen = sample["agent/valid_mask"][:, present]
+    centers, headings, sizes = (
+        sample[f"agent/{name}"][seen, present].astype(np.float64) for name in ("position", "heading", "shape")
+    )
+    forward = np.array([np.cos(headings[0]), np.sin(headings[0])])
+    centers[0] += config.center_from_rear_axle_m * forward
+    for pose in rng.permutation(points)[: config.attempts]:
+        if not touches(pose[:2], float(pose[2]), size, centers, headings, sizes).any():
+            return np.asarray(pose)
+    return None
 
 
 def _most_alike(speeds: Floats, similar_mps: float) -> int:

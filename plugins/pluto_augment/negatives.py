@@ -12,7 +12,7 @@ from pluto_core.samples import Array, Sample
 GREEN, UNKNOWN = 0, 3
 """Codes of traffic lights."""
 
-Change = Callable[[Mapping[str, Array], np.random.Generator, ContrastiveConfig], Sample]
+Change = Callable[[Mapping[str, Array], np.random.Generator, ContrastiveConfig], Sample | None]
 
 
 def available(sample: Mapping[str, Array], config: ContrastiveConfig) -> list[Generator]:
@@ -31,11 +31,13 @@ def available(sample: Mapping[str, Array], config: ContrastiveConfig) -> list[Ge
 
 
 def negative(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Sample | None:
-    """Return the sample after one of the generators that apply; None where none does."""
+    """Return the sample after one of the generators that apply, each as likely; None where none does."""
     applies = available(sample, config)
-    if not applies:
-        return None
-    return CHANGES[applies[rng.integers(len(applies))]](sample, rng, config)
+    for index in rng.permutation(len(applies)).tolist():
+        varied = CHANGES[applies[index]](sample, rng, config)
+        if varied is not None:
+            return varied
+    return None
 
 
 def without_red_lights(sample: Mapping[str, Array], rng: np.random.Generator, _config: ContrastiveConfig) -> Sample:

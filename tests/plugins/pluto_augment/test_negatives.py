@@ -109,6 +109,24 @@ def test_an_inserted_leader_moves_as_it_says(made, world):
     assert len(np.unique(jittering, axis=0)) > 10
 
 
+def test_an_inserted_leader_touches_nobody(made, world):
+    """A long copy is put where it fits, before the ego vehicle's front; where it fits nowhere there is no such negative."""
+    shape = made.free["agent/shape"].copy()
+    shape[:] = (2.5, 20.0)
+    long = made.free | {"agent/shape": shape}
+    found = [with_leader(long, rng(seed), CONFIG) for seed in range(10)]
+    placed = [one for one in found if one is not None]
+    for one in placed:
+        boxes = polygons(*(one[f"agent/{name}"][:, world.now].astype(float) for name in ("position", "heading", "shape")))
+        assert not shapely.intersects(boxes[-1], boxes[1:-1]).any()
+        assert one["agent/position"][-1, world.now, 0] - 10.0 > 1.461 + 10.0 - 0.2
+    shape[:] = (2.5, 60.0)
+    longest = made.free | {"agent/shape": shape}
+    assert with_leader(longest, rng(), CONFIG) is None
+    assert negative(longest, rng(), CONFIG) is None
+    assert with_leader(longest, rng(), PARITY) is not None
+
+
 def test_an_ego_of_its_own_speed_is_copied(made, world):
     """Where no agent is as fast, the ego vehicle is copied, as a vehicle; at no speed it stands."""
     velocity = np.zeros_like(made.free["agent/velocity"])
