@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -218,21 +219,23 @@ class Workspace:
         parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(listing)
         return parts
 
-    def batches(self, part: str) -> BatchSource:
-        """Return the batches of a part.
+    def batches(self, part: str, *, workers: int | None = None) -> BatchSource:
+        """Return the batches of a part; `workers` stands in for `loader.workers`.
 
         Raises:
             PlutoError: The part is empty.
         """
         self.require([part], self.stored)
-        rows = self.split[part]
+        rows, settings = self.split[part], self.experiment.loader
+        if workers is not None:
+            settings = attrs.evolve(settings, workers=workers)
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
         loader = BatchLoader(
             self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify),
             self.stored.take(rows),
             spec=self.sample_spec,
             augmentations=augmentations if part == "train" else (),
-            settings=self.experiment.loader,
+            settings=settings,
             part=part,
             seed=self.experiment.seed,
         )
