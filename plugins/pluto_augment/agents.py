@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from pluto_core.arrays import SampleSpec
+from pluto_core.errors import PlutoError
 from pluto_core.samples import Array, Sample
 
 Mask = npt.NDArray[np.bool_]
@@ -13,15 +15,32 @@ CAUSAL = ("causal/leading_agent_mask", "causal/leading_distance", "causal/intera
 """Arrays outside `agent/` that have a row for each agent."""
 
 
-def keys(sample: Mapping[str, Array]) -> list[str]:
+def keys(sample: Mapping[str, object], group: str = "agent") -> list[str]:
     """Return the arrays whose first axis counts agents."""
-    return [key for key in sample if key.startswith("agent/") or key in CAUSAL]
+    return [key for key in sample if key.startswith(f"{group}/") or (key in CAUSAL and group == "agent")]
 
 
-def kept(sample: Mapping[str, Array], rows: Mask) -> Sample:
+def refuse_others(name: str, spec: SampleSpec, group: str = "agent") -> None:
+    """Prove that no other array counts agents: rows left out or added would be missed there.
+
+    Raises:
+        PlutoError: There is another one.
+    """
+    own = keys(spec, group)
+    dims = {spec[key].dims[0] for key in own if spec[key].dims and isinstance(spec[key].dims[0], str)}
+    others = sorted(key for key, array in spec.items() if key not in own and dims & set(array.free_dims))
+    if others:
+        message = (
+            f"augmentation {name!r} changes how many agents there are, and cannot change these arrays: {', '.join(others)}; "
+            "leave out the builder that gives them, or the augmentation"
+        )
+        raise PlutoError(message)
+
+
+def kept(sample: Mapping[str, Array], rows: Mask, group: str = "agent") -> Sample:
     """Return the sample with the agents of a mask (A,) alone."""
     fewer: Sample = dict(sample)
-    for key in keys(sample):
+    for key in keys(sample, group):
         fewer[key] = sample[key][rows]
     return fewer
 

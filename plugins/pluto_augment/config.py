@@ -8,6 +8,8 @@ from pluto_core.component import setting
 
 State = tuple[float, float, float, float, float, float, float]
 """x, y (m), heading (rad), velocity (m/s), acceleration (m/s^2), steering angle (rad), yaw rate (rad/s)."""
+Pose = tuple[float, float, float]
+"""x, y (m), heading (rad)."""
 Range = tuple[float, float]
 Generator = Literal["traffic_light_inversion", "interacting_agent_dropout", "leading_agent_insertion"]
 GENERATORS: tuple[Generator, ...] = ("traffic_light_inversion", "interacting_agent_dropout", "leading_agent_insertion")
@@ -72,3 +74,56 @@ class ContrastiveConfig:
         if any(low > high for low, high in zip(self.low, self.high, strict=True)):
             message = "low exceeds high"
             raise ValueError(message)
+
+
+@attrs.frozen(kw_only=True)
+class EgoNoiseConfig:
+    """Noise on the ego vehicle's pose at time zero; the defaults are those of nuPlan's `simple_agent` augmentor."""
+
+    probability: float = setting(0.5, "How often a sample is varied.", minimum=0, maximum=1)
+    final_probability: float | None = setting(
+        None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
+    )
+    final_scale: float | None = setting(
+        None, "Factor that the noise has at the end of `ramp_epochs`, from 1 on; absent: it stays 1.", minimum=0
+    )
+    ramp_epochs: int = setting(20, "Epochs in which both change, evenly.", minimum=1)
+    distribution: Literal["gaussian", "uniform"] = setting(
+        "gaussian", "Whether `mean` and `std`, or `low` and `high` are used."
+    )
+    mean: Pose = setting((1.0, 0.0, 0.0), "Mean change of x, y (m) and heading (rad).")
+    std: Pose = setting((1.0, 1.0, 0.5), "Standard deviation of the same.")
+    low: Pose = setting((0.0, -1.0, -0.5), "Least change of the same.")
+    high: Pose = setting((1.0, 1.0, 0.5), "Greatest change of the same.")
+    blend: tuple[Literal["history", "future"], ...] = setting(
+        (), "Which of the ego vehicle's past and future are bent smoothly towards the new pose; the others stay as recorded."
+    )
+    blend_s: float = setting(0.5, "Standard deviation of the Gaussian over time by which the bend fades, seconds.", above=0)
+    interval_s: float = setting(0.1, "Time between two steps, seconds.", above=0)
+    history_steps: int = setting(21, "Steps up to and with the present one.", minimum=1)
+    attempts: int = setting(5, "How often a change that collides is halved before it is left out.", minimum=1)
+    cost_map_resolution_m: float = setting(0.2, "Metres a pixel of the cost map, as the features have it.", above=0)
+    center_from_rear_axle_m: float = setting(1.461, "From the rear axle to the middle of the ego vehicle, m.")
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse bounds in the wrong order and negative deviations."""
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            message = "low exceeds high"
+            raise ValueError(message)
+        if min(self.std) < 0:
+            message = "std is negative"
+            raise ValueError(message)
+
+
+@attrs.frozen(kw_only=True)
+class AgentDropoutConfig:
+    """Agents left out by chance; the defaults are those of nuPlan's `agent_dropout` augmentor."""
+
+    probability: float = setting(0.5, "How often a sample is varied.", minimum=0, maximum=1)
+    final_probability: float | None = setting(
+        None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
+    )
+    ramp_epochs: int = setting(20, "Epochs in which `probability` changes to `final_probability`, evenly.", minimum=1)
+    rate: float = setting(0.5, "How likely each agent is left out of a sample that is varied.", minimum=0, maximum=1)
+    keep_first: int = setting(1, "How many rows always stay: the first is the ego vehicle.", minimum=0)
+    group: str = setting("agent", "Arrays `GROUP/...` count agents along their first axis.")

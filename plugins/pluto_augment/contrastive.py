@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import attrs
 import numpy as np
 
-from pluto_augment import cost_maps, frames, needs
+from pluto_augment import agents, cost_maps, frames, needs
 from pluto_augment.config import ContrastiveConfig
 from pluto_augment.negatives import negative
 from pluto_augment.positives import positive
 from pluto_augment.schedules import ramp
 from pluto_core.arrays import SampleSpec
 from pluto_core.component import Context
-from pluto_core.errors import PlutoError
 from pluto_core.samples import Array, Sample
 
 ANCHOR, POSITIVE, NEGATIVE = "anchor", "positive", "negative"
@@ -42,8 +41,9 @@ class Contrastive:
             PlutoError: An array is missing, cannot be moved with the ego vehicle, or has another number of past steps.
         """
         needs.refuse_missing(NAME, needs.contrastive(self.config).keys, spec)
+        needs.refuse_other_steps(NAME, self.config.history_steps, spec)
         frames.refuse_unknown(NAME, spec)
-        self._refuse_other_steps(spec)
+        agents.refuse_others(NAME, spec)
         varied = dict(spec)
         for key in frames.COST_MAPS:
             if key in spec:
@@ -63,13 +63,3 @@ class Contrastive:
         if config.use_negative_sample:
             roles[NEGATIVE] = negative(anchor, rng, config)
         return roles
-
-    def _refuse_other_steps(self, spec: SampleSpec) -> None:
-        steps, future = spec["agent/position"].dims[1], spec["agent/target"].dims[1]
-        past = int(steps) - int(future)
-        if past != self.config.history_steps:
-            message = (
-                f"augmentation {NAME!r}: history_steps is {self.config.history_steps}, but the features give {past} steps "
-                f"up to and with the present one; write history_steps = {past}"
-            )
-            raise PlutoError(message)

@@ -55,7 +55,8 @@ def seen_from(sample: Mapping[str, Array], state: Floats, present: int, *, parit
     """
     moved: Sample = dict(sample)
     moved["current_state"] = np.asarray(state, np.float64)
-    moved["agent/position"], moved["agent/heading"] = sample["agent/position"].copy(), sample["agent/heading"].copy()
+    for key in ("agent/position", "agent/heading"):
+        moved[key] = sample[key].astype(np.float64)  # so that the new pose is zero exactly
     moved["agent/position"][0, present], moved["agent/heading"][0, present] = state[:2], state[2]
     moved = normalise(moved)
     if not parity:

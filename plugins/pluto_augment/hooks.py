@@ -13,5 +13,19 @@ def pluto_register_augmentations() -> list[Component]:
             config="pluto_augment.config:ContrastiveConfig",
             requires="pluto_augment.needs:contrastive",
             summary="PLUTO's contrastive scenarios: of every sample a positive and a negative.",
-        )
+        ),
+        Component(
+            "ego_noise",
+            factory="pluto_augment.ego_noise:make",
+            config="pluto_augment.config:EgoNoiseConfig",
+            requires="pluto_augment.needs:ego_noise",
+            summary="The ego vehicle beside where it was, Gaussian or uniform; its expert leads back.",
+        ),
+        Component(
+            "agent_dropout",
+            factory="pluto_augment.agent_dropout:make",
+            config="pluto_augment.config:AgentDropoutConfig",
+            requires="pluto_augment.needs:agent_dropout",
+            summary="Agents left out by chance.",
+        ),
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from pluto_augment.config import ContrastiveConfig
+from pluto_augment.config import AgentDropoutConfig, ContrastiveConfig, EgoNoiseConfig
 from pluto_core.arrays import SampleSpec
 from pluto_core.component import Requirement
 from pluto_core.errors import PlutoError
@@ -37,6 +37,16 @@ def contrastive(config: ContrastiveConfig) -> Requirement:
     return Requirement(keys=tuple(keys), features=(_FEATURES,), dims={"current_state:0": STATE_SIZE})
 
 
+def ego_noise(_config: EgoNoiseConfig) -> Requirement:
+    """Return the arrays that noise on the ego vehicle reads."""
+    return Requirement(keys=("current_state", *AGENTS), features=(_FEATURES,), dims={"current_state:0": STATE_SIZE})
+
+
+def agent_dropout(config: AgentDropoutConfig) -> Requirement:
+    """Return the array that tells the number of agents."""
+    return Requirement(keys=(f"{config.group}/valid_mask",))
+
+
 def refuse_missing(name: str, keys: Iterable[str], spec: SampleSpec) -> None:
     """Prove that a spec has the arrays that an augmentation reads.
 
@@ -46,4 +56,20 @@ def refuse_missing(name: str, keys: Iterable[str], spec: SampleSpec) -> None:
     missing = [key for key in keys if key not in spec]
     if missing:
         message = f"augmentation {name!r} needs arrays that no builder gives: {', '.join(missing)}"
+        raise PlutoError(message)
+
+
+def refuse_other_steps(name: str, history_steps: int, spec: SampleSpec) -> None:
+    """Prove that the features have the past that an augmentation expects.
+
+    Raises:
+        PlutoError: They have another number of steps before the targets.
+    """
+    steps, future = (spec[key].dims[1] for key in ("agent/position", "agent/target"))
+    past = int(steps) - int(future)
+    if past != history_steps:
+        message = (
+            f"augmentation {name!r}: history_steps is {history_steps}, but the features give {past} steps "
+            f"up to and with the present one; write history_steps = {past}"
+        )
         raise PlutoError(message)

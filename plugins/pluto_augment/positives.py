@@ -5,18 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pluto_augment import agents, cost_maps, frames
+from pluto_augment import agents, collisions, cost_maps, frames
 from pluto_augment.config import ContrastiveConfig
-from pluto_augment.overlaps import touches
 from pluto_core.samples import Array, Sample
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-VELOCITY = 3
-"""Index of the velocity in the state."""
-PARITY_AGENTS = 10
-"""How many of the nearest agents the reference looks at for collisions."""
 
 
 def positive(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Sample | None:
@@ -39,34 +33,17 @@ def positive(sample: Mapping[str, Array], rng: np.random.Generator, config: Cont
 def perturbed(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Floats | None:
     """Return a (7,) state near the present one in which the ego vehicle touches nothing, None where none was found.
 
-    One change is drawn, and halved until it fits. In parity the smallest one is taken even where it does not (T-9), and only
-    the nearest agents are looked at, and no static objects.
+    In parity the smallest change is taken even where it touches something (T-9), and only the nearest agents are looked at,
+    and no static objects.
     """
     noise = rng.uniform(config.low, config.high).astype(np.float32).astype(np.float64)
-    present = sample["current_state"].astype(np.float64)
-    boxes = _obstacles(sample, config)
-    size = sample["agent/shape"][0, config.history_steps - 1].astype(np.float64)
-    state: Floats = present
-    for attempt in range(config.attempts):
-        state = present + noise / 2**attempt
-        state[VELOCITY] = max(state[VELOCITY], 0.0)
-        forward = np.array([np.cos(state[2]), np.sin(state[2])])
-        if not touches(state[:2] + config.center_from_rear_axle_m * forward, float(state[2]), size, *boxes).any():
-            return state
-    return state if config.parity else None
-
-
-def _obstacles(sample: Mapping[str, Array], config: ContrastiveConfig) -> tuple[Floats, Floats, Floats]:
-    """Return center (n, 2), heading (n,) and size (n, 2) of what the ego vehicle must not touch in the present step."""
-    now, last = config.history_steps - 1, PARITY_AGENTS + 1 if config.parity else None
-    seen = sample["agent/valid_mask"][1:last, now]
-    boxes = [sample[f"agent/{name}"][1:last, now][seen] for name in ("position", "heading", "shape")]
-    if not config.parity and "static_objects/position" in sample:
-        there = sample["static_objects/valid_mask"]
-        static = (sample[f"static_objects/{name}"][there] for name in ("position", "heading", "shape"))
-        boxes = [np.concatenate(pair) for pair in zip(boxes, static, strict=True)]
-    center, heading, size = (np.asarray(array, np.float64) for array in boxes)
-    return center, heading, size
+    present = config.history_steps - 1
+    boxes = collisions.obstacles(sample, present, parity=config.parity)
+    footprint = collisions.Footprint.of(sample, present, config.center_from_rear_axle_m)
+    state = collisions.fitting(sample["current_state"], noise, footprint, boxes, config.attempts)
+    if state is None and config.parity:
+        return collisions.shifted(sample["current_state"], noise / 2 ** (config.attempts - 1))
+    return state
 
 
 def remaining(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Mask | None:

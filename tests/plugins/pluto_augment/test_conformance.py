@@ -52,3 +52,42 @@ class TestPositivesAlone(TestContrastive):
     def settings(self):
         """Return settings without negatives."""
         return {"use_negative_sample": False}
+
+
+class TestEgoNoise(AugmentationSuite):
+    """`ego_noise`."""
+
+    hooks, use = AUGMENT, "ego_noise"
+    roles: ClassVar = ("anchor",)
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings in which everything moves."""
+        return {"probability": 1.0, "blend": ("history", "future")}
+
+    @pytest.fixture
+    def samples(self, made):
+        """Return samples with agents and without."""
+        return (made.led, made.alone)
+
+    @pytest.fixture
+    def spec(self):
+        """Return what PLUTO's features give."""
+        return PlutoFeatures(PlutoFeaturesConfig()).spec
+
+
+class TestAgentDropout(AugmentationSuite):
+    """`agent_dropout`."""
+
+    hooks, use = AUGMENT, "agent_dropout"
+    roles: ClassVar = ("anchor",)
+
+    @pytest.fixture
+    def samples(self, made):
+        """Return samples with agents and without."""
+        return (made.led, made.alone)
+
+    @pytest.fixture
+    def spec(self):
+        """Return what PLUTO's features give."""
+        return PlutoFeatures(PlutoFeaturesConfig()).spec

@@ -2,12 +2,16 @@ import attrs
 import numpy as np
 import pytest
 
-from pluto_augment.config import ContrastiveConfig
+from pluto_augment.agent_dropout import AgentDropout
+from pluto_augment.config import AgentDropoutConfig, ContrastiveConfig, EgoNoiseConfig
 from pluto_augment.contrastive import Contrastive
+from pluto_augment.ego_noise import EgoNoise
 from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.layout import Layout
 from pluto_core.pipeline.randomness import generator
+from pluto_core.samples import check
 from pluto_core.testing.equality import assert_same, freeze
 
 NO_NOISE = dict.fromkeys(("low", "high"), (0.0,) * 7)
@@ -95,6 +99,19 @@ def test_no_noise_gives_the_anchor(made, parity):
     for key, array in roles["anchor"].items():
         tolerance = 2e-3 if key == "cost_maps" else 1e-6
         np.testing.assert_allclose(roles["positive"][key], array, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def test_several_in_order(made, spec):
+    """Dropout and noise vary what the contrastive copies are then made of; all of it stands in one batch."""
+    before = [AgentDropout(AgentDropoutConfig(probability=1.0)), EgoNoise(EgoNoiseConfig(probability=1.0))]
+    whole = chain([*before, Contrastive(ContrastiveConfig())], spec)
+    assert tuple(whole.specs) == ("anchor", "positive", "negative")
+    roles = whole.apply(made.led, lambda name: generator(0, name), 0)
+    assert len(roles["anchor"]["agent/category"]) < len(made.led["agent/category"])
+    assert not np.array_equal(roles["anchor"]["origin"], made.led["origin"])
+    for role, sample in roles.items():
+        if sample is not None:
+            check(sample, whole.specs[role])
 
 
 def test_specs_that_do_not_fit(spec):
