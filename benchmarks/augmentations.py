@@ -31,6 +31,7 @@ from pluto_core.filters import ScenarioFilter
 from pluto_core.pipeline.randomness import generator
 from pluto_core.protocols import ScenarioSource
 from pluto_core.samples import Array, Sample
+from pluto_core.sketch import Role
 from pluto_nuplan.config import NuPlanConfig
 from pluto_nuplan.source import NuPlanSource
 from pluto_nuplan.synth.dataset import write_dataset
@@ -117,7 +118,7 @@ def _draw(samples: list[Sample], folder: Path, rows: int) -> None:
         apt = [sample for sample in samples if negatives.available(sample, alone.config)]
         for number, sample in enumerate(apt[:: max(1, len(apt) // rows)][:rows]):
             roles = alone.augment(sample, generator(0, name, number), 0)
-            save(_triplet(roles, name), folder / f"{name}-{number:02d}.png", dpi=60)
+            save(_triplet(roles, name), folder / f"{name}-{number:02d}.png", dpi=48)
 
 
 def _triplet(roles: Mapping[str, Mapping[str, Array] | None], name: str) -> Figure:
@@ -128,7 +129,9 @@ def _triplet(roles: Mapping[str, Mapping[str, Array] | None], name: str) -> Figu
         if sample is None:
             axes.text(0.5, 0.5, "not varied", transform=axes.transAxes)
             continue
-        draw(axes, attrs.evolve(CROPPED.sketch(sample), radius_m=SHOWN_M))
+        sketch = CROPPED.sketch(sample)
+        bare = tuple(line for line in sketch.lines if line.role not in {Role.ROUTE, Role.REFERENCE_LINE})
+        draw(axes, attrs.evolve(sketch, lines=bare, radius_m=SHOWN_M))  # lights are not hidden under routes
     return picture
 
 
