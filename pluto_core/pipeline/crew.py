@@ -25,6 +25,7 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.filling import Filler
 from pluto_core.pipeline.layout import Arrangement, Place
 from pluto_core.pipeline.ring import Bytes
@@ -288,6 +289,7 @@ def _obituary(sent: _Sent) -> str:
 def serve(pipe: Connection, filler: Filler, buffers: tuple[SharedBuffer, ...]) -> None:
     """Fill batches until the pipe ends, or the process at its other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -15,6 +15,7 @@ from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
+from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.crew import Answer, Crews, Request, filled_into
 from pluto_core.pipeline.filling import Filler, SampleReader
@@ -116,6 +117,7 @@ class BatchLoader:
         if self._settings.workers:
             yield from self._of_crew(every, epoch, ring)
             return
+        keep_freed_memory()
         for rows in every:
             keys, arrangement = self._arrange(self._keys(rows), epoch)
             yield self._batch(keys, arrangement.fill(ring.take(arrangement.nbytes)))

@@ -147,9 +147,9 @@ def works(process):
         return False
 
 
-def open_files():
-    """Return the number of open files of this process."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files(process="self"):
+    """Return the number of open files of a process."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
 
 
 def wait_until_gone(processes, patience_s=15.0):
@@ -304,6 +304,30 @@ def test_many_epochs_take_no_more_descriptors_and_memory(make):
     assert after[1] <= held[1] * 1.5 + 1000
     crew.close()
     assert shared_kb() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ten_thousand_batches_take_no_more_memory(make, workers):
+    """After thousands of batches, this process and those that load hold as much memory and as many files as before."""
+    loader = make(workers=workers, augmentations=[Mirror()])
+    held = []
+    for epoch in range(1000):
+        for _ in loader.batches(epoch):
+            pass
+        if epoch in {200, 999}:
+            gc.collect()
+            held.append([(resident_kb(one), open_files(one)) for one in ("self", *sorted(children()))])
+    assert len(held[0]) == len(held[1]) == 1 + workers
+    for (before_kb, before_files), (after_kb, after_files) in zip(*held, strict=True):
+        assert after_kb < before_kb * 1.05 + 3000
+        assert after_files == before_files
+
+
+def resident_kb(process):
+    """Return how much memory a process holds."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def shared_kb():
