@@ -1,6 +1,11 @@
 """What the augmentation plugin offers."""
 
+from collections.abc import Iterable
+
+from pluto_augment import checks
 from pluto_core import Component, hookimpl
+from pluto_core.errors import Mistake
+from pluto_core.moments import ExperimentView
 
 
 @hookimpl
@@ -29,3 +34,9 @@ def pluto_register_augmentations() -> list[Component]:
             summary="Agents left out by chance.",
         ),
     ]
+
+
+@hookimpl
+def pluto_check_experiment(experiment: ExperimentView) -> Iterable[Mistake]:
+    """Return what an experiment asks of augmentations and cannot have."""
+    return checks.mistakes(experiment)
