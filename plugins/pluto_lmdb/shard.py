@@ -1,7 +1,9 @@
 """Shards as LMDB files: writers that survive a SIGKILL, and readers that survive forks and pickling."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import lmdb
@@ -10,6 +12,8 @@ from pluto_core import PlutoError
 from pluto_core.component import Context
 from pluto_lmdb.config import LmdbConfig
 from pluto_lmdb.environments import lease, release
+
+Value = TypeVar("Value", bytes, memoryview)
 
 _FIRST_MAP = 1 << 28
 """Bytes of address space that a new shard asks for; doubled whenever it is full."""
@@ -143,19 +147,21 @@ class LmdbReader:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return copies of values, read in one transaction."""
-        values: list[bytes] = []
-        with lease(self._path, self._config) as environment:
-            longest = environment.max_key_size()
-            try:
-                with environment.begin() as transaction:
-                    for key in keys:
-                        value = transaction.get(key) if 0 < len(key) <= longest else None
-                        if value is None:
-                            raise KeyError(key)
-                        values.append(value)
-            except lmdb.Error as error:
-                raise self._damaged(error) from error
-        return values
+        with lease(self._path, self._config) as environment, self._told(), environment.begin() as transaction:
+            return _values(environment, transaction, keys)
+
+    @contextlib.contextmanager
+    def lend(self, keys: Sequence[bytes]) -> Iterator[list[memoryview]]:
+        """Give values where they lie in the file; they must not be looked at after the `with` block."""
+        with lease(self._path, self._config) as environment, self._told(), environment.begin(buffers=True) as transaction:
+            yield _values(environment, transaction, keys)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
 
     def _damaged(self, error: lmdb.Error) -> PlutoError:
         return PlutoError(f"{self._path} is damaged: {error}; run `pluto cache verify`")
@@ -163,3 +169,14 @@ class LmdbReader:
     def close(self) -> None:
         """Close the file unless another thread reads from it."""
         release(self._path)
+
+
+def _values(environment: lmdb.Environment, transaction: "lmdb.Transaction[Value]", keys: Sequence[bytes]) -> list[Value]:
+    values: list[Value] = []
+    longest = environment.max_key_size()
+    for key in keys:
+        value = transaction.get(key) if 0 < len(key) <= longest else None
+        if value is None:
+            raise KeyError(key)
+        values.append(value)
+    return values

@@ -27,10 +27,8 @@ import attrs
 from pluto_core.errors import PlutoError
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.filling import Filler
-from pluto_core.pipeline.layout import Arrangement, Place
-from pluto_core.pipeline.ring import Bytes
+from pluto_core.pipeline.layout import Filled
 from pluto_core.pipeline.shared import SharedBuffer
-from pluto_core.samples import Array
 
 AHEAD = 2
 """Batches that each process has been asked for and that were not taken yet."""
@@ -46,24 +44,6 @@ class Request:
 
     keys: tuple[str, ...]
     epoch: int
-
-
-@attrs.frozen
-class Filled:
-    """Where the arrays of a batch stand in its buffer."""
-
-    nbytes: int
-    places: tuple[Place, ...]
-
-    def views(self, buffer: Bytes) -> dict[str, Array]:
-        """Return the arrays by key."""
-        return {place.key: place.view(buffer) for place in self.places}
-
-
-def filled_into(buffer: SharedBuffer, arrangement: Arrangement) -> Filled:
-    """Fill a buffer and return where the arrays stand."""
-    arrangement.fill(buffer.take(arrangement.nbytes))
-    return Filled(arrangement.nbytes, arrangement.places)
 
 
 @attrs.frozen(eq=False)
@@ -305,7 +285,6 @@ def serve(pipe: Connection, filler: Filler, buffers: tuple[SharedBuffer, ...]) -
 
 def _filled(filler: Filler, request: Request, buffer: SharedBuffer) -> Filled | None:
     try:
-        samples = filler.reader.get_many(request.keys)
-        return filled_into(buffer, filler.arrange(request.keys, samples, request.epoch))
+        return filler.fill(request.keys, request.epoch, buffer.take)[0]
     except Exception:  # noqa: BLE001 -- done again, and raised, by the process that asked
         return None

@@ -1,14 +1,16 @@
 """What every process that makes batches does alike: samples are varied and laid out."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 import numpy as np
 
 from pluto_core.pipeline.augmenting import Chain
-from pluto_core.pipeline.layout import ANCHOR, Arrangement, Layout
+from pluto_core.pipeline.layout import ANCHOR, Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
+from pluto_core.pipeline.ring import Bytes
 from pluto_core.samples import Array, Sample
 
 
@@ -32,6 +34,24 @@ class Filler:
     layout: Layout
     chain: Chain | None
     seed: int
+
+    def fill(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> tuple[Filled, Bytes]:
+        """Read a batch into a buffer, and return where its arrays stand, and the buffer.
+
+        Args:
+            keys: Its samples.
+            epoch: Number of the epoch, for augmentations.
+            take: Returns a buffer of so many bytes.
+
+        Raises:
+            SampleError: A sample is damaged, or it or a variant of it does not have the arrays of its spec.
+        """
+        lend = getattr(self.reader, "lend", None)
+        with contextlib.nullcontext(self.reader.get_many(keys)) if lend is None else lend(keys) as samples:
+            arrangement = self.arrange(keys, samples, epoch)
+            buffer = take(arrangement.nbytes)
+            arrangement.fill(buffer)
+            return arrangement.filled, buffer
 
     def arrange(self, keys: Sequence[str], samples: Sequence[Sample], epoch: int) -> Arrangement:
         """Return the batch of some samples, before it is filled.

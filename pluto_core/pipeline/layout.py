@@ -38,6 +38,18 @@ class Place:
         return buffer[self.offset : end].view(dtype).reshape(self.shape)
 
 
+@attrs.frozen
+class Filled:
+    """Where the arrays of a batch stand in its buffer."""
+
+    nbytes: int
+    places: tuple[Place, ...]
+
+    def views(self, buffer: Bytes) -> dict[str, Array]:
+        """Return the arrays by key."""
+        return {place.key: place.view(buffer) for place in self.places}
+
+
 @attrs.frozen(eq=False)
 class Field:
     """One array of a batch: its rows, its shape and its place in the buffer."""
@@ -85,9 +97,9 @@ class Arrangement:
     """Size of the buffer that it needs."""
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """Return where its arrays stand."""
-        return tuple(field.place for field in self.fields)
+    def filled(self) -> "Filled":
+        """Return where its arrays stand in a buffer that it filled."""
+        return Filled(self.nbytes, tuple(field.place for field in self.fields))
 
     def fill(self, buffer: Bytes) -> dict[str, Array]:
         """Return the arrays by key as views into `buffer`, of which every cell they cover is written."""

@@ -6,7 +6,7 @@ stands, or on where an epoch was entered. A loader holds no position: `batches(e
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -17,14 +17,14 @@ from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
-from pluto_core.pipeline.crew import Answer, Crews, Request, filled_into
+from pluto_core.pipeline.crew import Answer, Crews, Request
 from pluto_core.pipeline.filling import Filler, SampleReader
-from pluto_core.pipeline.layout import Arrangement, Layout
+from pluto_core.pipeline.layout import Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
-from pluto_core.pipeline.ring import Ring
+from pluto_core.pipeline.ring import Bytes, Ring
 from pluto_core.pipeline.sampler import Rows, Sampler, weights_by_type
 from pluto_core.protocols import Augmentation
-from pluto_core.samples import Array, Sample
+from pluto_core.samples import Sample
 from pluto_core.scene import ScenarioId
 from pluto_core.settings import LoaderSettings
 
@@ -119,8 +119,7 @@ class BatchLoader:
             return
         keep_freed_memory()
         for rows in every:
-            keys, arrangement = self._arrange(self._keys(rows), epoch)
-            yield self._batch(keys, arrangement.fill(ring.take(arrangement.nbytes)))
+            yield self._batch(*self._fill(self._keys(rows), epoch, ring.take))
 
     def _of_crew(self, every: Iterator[Rows], epoch: int, ring: Ring) -> Iterator[SampleBatch]:
         """Yield the batches that other processes fill."""
@@ -133,17 +132,25 @@ class BatchLoader:
         """Return a batch of a crew; in poison mode as a copy in memory of our own, which can be spoilt."""
         keys, filled = answer.request.keys, answer.filled
         if filled is None:
-            keys, arrangement = self._arrange(keys, answer.request.epoch)
-            filled = filled_into(answer.buffer, arrangement)
+            keys, filled, _ = self._fill(keys, answer.request.epoch, answer.buffer.take)
         buffer = answer.buffer.take(filled.nbytes)
         if self._settings.poison:
             own = ring.take(filled.nbytes)
             own[:] = buffer
             buffer = own
-        return self._batch(keys, filled.views(buffer))
+        return self._batch(keys, filled, buffer)
 
-    def _batch(self, keys: Sequence[str], arrays: Mapping[str, Array]) -> SampleBatch:
-        return SampleBatch(arrays=arrays, ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
+    def _batch(self, keys: Sequence[str], filled: Filled, buffer: Bytes) -> SampleBatch:
+        return SampleBatch(arrays=filled.views(buffer), ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
+
+    def _fill(self, keys: tuple[str, ...], epoch: int, take: Callable[[int], Bytes]) -> tuple[tuple[str, ...], Filled, Bytes]:
+        if self.replaced.keys().isdisjoint(keys):
+            with contextlib.suppress(SampleError):  # told below, or another sample stands in
+                return keys, *self._filler.fill(keys, epoch, take)
+        keys, arrangement = self._arrange(keys, epoch)
+        buffer = take(arrangement.nbytes)
+        arrangement.fill(buffer)
+        return keys, arrangement.filled, buffer
 
     def _keys(self, rows: Rows) -> tuple[str, ...]:
         return tuple(self._listing.id(row).key for row in rows.tolist())

@@ -1,8 +1,10 @@
 """Reading a cache: samples by scenario key, merged over builders, in any process."""
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,15 @@ class Keys(Sequence[str]):
     def __len__(self) -> int:
         """Return the number of keys."""
         return len(self.array)
+
+
+@runtime_checkable
+class LendingReader(Protocol):
+    """What a reader of shards may offer: values where they lie, without a copy."""
+
+    def lend(self, keys: Sequence[bytes]) -> AbstractContextManager[list[memoryview]]:
+        """Give values in the order of `keys`, which are there for the time of the `with` block."""
+        ...
 
 
 class CacheReader:
@@ -89,6 +100,22 @@ class CacheReader:
             KeyError: A scenario is not in the cache.
             SampleError: A value is damaged.
         """
+        return self._samples(keys, names)
+
+    @contextlib.contextmanager
+    def lend(self, keys: Sequence[str]) -> Iterator[list[Sample]]:
+        """Give samples without a copy where the store can; their arrays must not be looked at after the `with` block.
+
+        Raises:
+            KeyError: A scenario is not in the cache.
+            SampleError: A value is damaged.
+        """
+        with contextlib.ExitStack() as lent:
+            yield self._samples(keys, None, lent)
+
+    def _samples(
+        self, keys: Sequence[str], names: Collection[str] | None, lent: contextlib.ExitStack | None = None
+    ) -> list[Sample]:
         samples: list[Sample] = [{} for _ in keys]
         if not samples:
             return samples
@@ -103,20 +130,35 @@ class CacheReader:
             for shard in np.unique(places).tolist():
                 rows = np.flatnonzero(places == shard).tolist()
                 raw = [shard_key(tag, keys[row]) for row in rows]
-                for row, key, value in zip(rows, raw, self._values(shard, raw), strict=True):
+                values = self._values(shard, raw) if lent is None else self._lent(shard, raw, lent)
+                for row, key, value in zip(rows, raw, values, strict=True):
                     samples[row].update(self._decoded(tag, key, value, wanted, shard))
         return samples
 
-    def _values(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
+    def _lent(self, shard: int, keys: Sequence[bytes], lent: contextlib.ExitStack) -> Sequence[bytes | memoryview]:
+        reader = self._reader(shard)
+        if not isinstance(reader, LendingReader):
+            return self._values(shard, keys)
+        try:
+            return lent.enter_context(reader.lend(keys))
+        except KeyError as error:
+            raise self._missing(shard, error) from None
+
+    def _values(self, shard: int, keys: Sequence[bytes]) -> Sequence[bytes | memoryview]:
+        try:
+            return self._reader(shard).get_many(keys)
+        except KeyError as error:
+            raise self._missing(shard, error) from None
+
+    def _reader(self, shard: int) -> ShardReader:
         if shard not in self._readers:
             self._readers[shard] = self.folder.shards.open(self.index.shards[shard].name)
-        try:
-            return self._readers[shard].get_many(keys)
-        except KeyError as error:
-            message = f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`"
-            raise PlutoError(message) from None
+        return self._readers[shard]
 
-    def _decoded(self, tag: str, key: bytes, value: bytes, wanted: Collection[str] | None, shard: int) -> Sample:
+    def _missing(self, shard: int, error: KeyError) -> PlutoError:
+        return PlutoError(f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`")
+
+    def _decoded(self, tag: str, key: bytes, value: bytes | memoryview, wanted: Collection[str] | None, shard: int) -> Sample:
         try:
             sample = codec.decode(value, key=key, verify=self._verify, names=wanted)
             if self._verify:

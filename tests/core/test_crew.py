@@ -380,6 +380,24 @@ def test_a_fork_leaves_the_crew_to_its_parent(make):
     assert_same(first + copies(batches), truth)
 
 
+@pytest.mark.parametrize("store", ["lmdb", "files", "memory"])
+def test_lent_samples_are_those_that_are_read(tmp_path, store):
+    """Whatever the store, samples that are lent for a moment are the same; those that are missing are named."""
+    made = world.folder_at(tmp_path / "cache", store)
+    world.cache(made, world.listing(2, 6))
+    reader = made.reader(TAGS)
+    keys = list(reader.keys)[::-1]
+    whole = reader.get_many(keys)
+    with reader.lend(keys) as lent:
+        for one, other in zip(lent, whole, strict=True):
+            assert list(one) == list(other)
+            for key, array in one.items():
+                assert not array.flags.writeable
+                np.testing.assert_array_equal(array, other[key])
+    with pytest.raises(KeyError, match="nothing"), reader.lend(["log/nothing@1"]):
+        pass
+
+
 def test_shared_memory_grows_without_moving_what_is_seen():
     """A view stays what it was when the buffer grows, and nothing is left when it is closed."""
     before = open_files()

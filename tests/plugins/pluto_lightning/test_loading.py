@@ -122,14 +122,14 @@ def test_a_run_says_what_was_replaced(tmp_path, monkeypatch):
     path.write_text(EXPERIMENT.format(folder=tmp_path, workers=0, devices=1))
     assert execute(read(path), only=["cache"], progress=False) == 0
     bad = Workspace(read(path), print).stored.id(3).key
-    whole = CacheReader.get_many
+    whole = CacheReader._samples
 
-    def get_many(self, keys, names=None):
+    def _samples(self, keys, *more):
         if bad in keys:
             raise SampleError(Reason.DAMAGED_VALUE, "checksum differs")
-        return whole(self, keys, names)
+        return whole(self, keys, *more)
 
-    monkeypatch.setattr(CacheReader, "get_many", get_many)
+    monkeypatch.setattr(CacheReader, "_samples", _samples)
     with pytest.raises(PlutoError, match=bad):
         execute(read(path), progress=False)
     assert execute(read(path, settings=['loader.on_damaged="replace"']), progress=False) == 0

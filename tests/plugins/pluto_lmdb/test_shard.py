@@ -186,3 +186,21 @@ def test_a_killed_writer(tmp_path):
     assert len(keys) > last
     values = LmdbShards().open(path).get_many(keys)
     assert all(value == bytes([number % 256]) * 5000 for number, value in enumerate(values))
+
+
+def test_lent_values(tmp_path):
+    """Values are lent as they are, the file stays open meanwhile, and a key that is not there is named."""
+    path = tmp_path / "a.lmdb"
+    writer = LmdbShards().create(path)
+    content = {b"%d" % number: os.urandom(1 + 700 * number) for number in range(20)}
+    for key, value in content.items():
+        writer.put(key, value)
+    writer.seal()
+    reader = LmdbShards().open(path)
+    keys = list(content)[::-1]
+    with reader.lend(keys) as values:
+        reader.close()
+        assert [bytes(value) for value in values] == [content[key] for key in keys]
+    with pytest.raises(KeyError, match="nobody"), reader.lend([b"1", b"nobody"]):
+        pass
+    assert reader.get(b"3") == content[b"3"]
