@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import cache_world as world
 from pluto_core import arrays
 from pluto_core.component import load
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.pipeline.shared import SharedBuffer
 from pluto_core.settings import LoaderSettings
@@ -167,6 +169,17 @@ def test_batches_are_those_of_one_process(make, workers):
     for epoch in range(3):
         assert_same(copies(crew.batches(epoch)), copies(alone.batches(epoch)))
     assert_same(copies(crew.batches(1, rank=1, world=2, skip=2)), copies(alone.batches(1, rank=1, world=2, skip=2)))
+
+
+def test_systems_without_memory_files(make, monkeypatch):
+    """Where the system has no memory files, files without a name serve."""
+    monkeypatch.delattr(os, "memfd_create")
+    assert_same(copies(make(workers=1).batches(0)), copies(make().batches(0)))
+
+
+def test_freed_memory_is_kept():
+    """glibc takes what it is told; other C libraries are left alone."""
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
 
 
 def test_a_batch_is_valid_for_as_long_as_promised(make):
