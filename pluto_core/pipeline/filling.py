@@ -1,8 +1,8 @@
 """What every process that makes batches does alike: samples are varied and laid out."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -26,6 +26,17 @@ class SampleReader(Protocol):
         ...
 
 
+@runtime_checkable
+class SampleLender(Protocol):
+    """What a reader may offer: samples where they lie, without a copy."""
+
+    def lend(
+        self, keys: Sequence[str], names: Collection[str] | None = None
+    ) -> contextlib.AbstractContextManager[list[Sample]]:
+        """Give samples in the order of `keys`, which are there for the time of the `with` block; None: all their arrays."""
+        ...
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Filler:
     """Makes batches of samples; what it makes depends on seed, epoch and keys, not on the process."""
@@ -46,12 +57,17 @@ class Filler:
         Raises:
             SampleError: A sample is damaged, or it or a variant of it does not have the arrays of its spec.
         """
-        lend = getattr(self.reader, "lend", None)
-        with contextlib.nullcontext(self.reader.get_many(keys)) if lend is None else lend(keys) as samples:
+        with self._read(keys) as samples:
             arrangement = self.arrange(keys, samples, epoch)
             buffer = take(arrangement.nbytes)
             arrangement.fill(buffer)
             return arrangement.filled, buffer
+
+    def _read(self, keys: Sequence[str]) -> contextlib.AbstractContextManager[list[Sample]]:
+        """Return what is lent for a moment where the reader can; without augmentations only what batches hold."""
+        if not isinstance(self.reader, SampleLender):
+            return contextlib.nullcontext(self.reader.get_many(keys))
+        return self.reader.lend(keys, None if self.chain else self.layout.spec.keys())
 
     def arrange(self, keys: Sequence[str], samples: Sequence[Sample], epoch: int) -> Arrangement:
         """Return the batch of some samples, before it is filled.

@@ -103,15 +103,19 @@ class CacheReader:
         return self._samples(keys, names)
 
     @contextlib.contextmanager
-    def lend(self, keys: Sequence[str]) -> Iterator[list[Sample]]:
+    def lend(self, keys: Sequence[str], names: Collection[str] | None = None) -> Iterator[list[Sample]]:
         """Give samples without a copy where the store can; their arrays must not be looked at after the `with` block.
+
+        Args:
+            keys: Scenario keys.
+            names: Arrays to give; None for all.
 
         Raises:
             KeyError: A scenario is not in the cache.
             SampleError: A value is damaged.
         """
         with contextlib.ExitStack() as lent:
-            yield self._samples(keys, None, lent)
+            yield self._samples(keys, names, lent)
 
     def _samples(
         self, keys: Sequence[str], names: Collection[str] | None, lent: contextlib.ExitStack | None = None

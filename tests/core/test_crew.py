@@ -4,7 +4,6 @@ import contextlib
 import gc
 import os
 import pickle
-import platform
 import signal
 import subprocess
 import sys
@@ -22,9 +21,7 @@ import cache_world as world
 from pluto_core import arrays
 from pluto_core.component import load
 from pluto_core.errors import PlutoError
-from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.loader import BatchLoader
-from pluto_core.pipeline.shared import SharedBuffer
 from pluto_core.settings import LoaderSettings
 from pluto_core.testing.fake_samples import Mirror
 
@@ -175,11 +172,6 @@ def test_systems_without_memory_files(make, monkeypatch):
     """Where the system has no memory files, files without a name serve."""
     monkeypatch.delattr(os, "memfd_create")
     assert_same(copies(make(workers=1).batches(0)), copies(make().batches(0)))
-
-
-def test_freed_memory_is_kept():
-    """glibc takes what it is told; other C libraries are left alone."""
-    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
 
 
 def test_a_batch_is_valid_for_as_long_as_promised(make):
@@ -391,38 +383,3 @@ def test_a_fork_leaves_the_crew_to_its_parent(make):
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert_same(first + copies(batches), truth)
-
-
-@pytest.mark.parametrize("store", ["lmdb", "files", "memory"])
-def test_lent_samples_are_those_that_are_read(tmp_path, store):
-    """Whatever the store, samples that are lent for a moment are the same; those that are missing are named."""
-    made = world.folder_at(tmp_path / "cache", store)
-    world.cache(made, world.listing(2, 6))
-    reader = made.reader(TAGS)
-    keys = list(reader.keys)[::-1]
-    whole = reader.get_many(keys)
-    with reader.lend(keys) as lent:
-        for one, other in zip(lent, whole, strict=True):
-            assert list(one) == list(other)
-            for key, array in one.items():
-                assert not array.flags.writeable
-                np.testing.assert_array_equal(array, other[key])
-    with pytest.raises(KeyError, match="nothing"), reader.lend(["log/nothing@1"]):
-        pass
-
-
-def test_shared_memory_grows_without_moving_what_is_seen():
-    """A view stays what it was when the buffer grows, and nothing is left when it is closed."""
-    before = open_files()
-    buffer = SharedBuffer.make()
-    view = buffer.take(1000)
-    view[:] = 7
-    larger = buffer.take(1_000_000)
-    assert (larger[:1000] == 7).all()
-    larger[0] = 8
-    assert view[0] == 8
-    buffer.close()
-    assert larger[0] == 8
-    del view, larger
-    gc.collect()
-    assert open_files() == before
