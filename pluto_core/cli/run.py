@@ -50,9 +50,9 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     experiment.require_extras()
     steps = _steps(experiment, only)
     click.echo(plan(experiment, steps or experiment.steps))
-    # A thread of OpenMP that waits spins by default: beside another busy process a training step then takes ten times as long.
-    # The variable counts until torch is imported, and then for the processes that this one starts.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of OpenMP that wait spin for milliseconds by default: beside other busy processes a training step then takes ten
+    # times as long. Some microseconds of it keep both: GCC's runtime, which torch brings, reads this when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():
         from pluto_core.run import execute
 

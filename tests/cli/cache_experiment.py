@@ -34,8 +34,8 @@ kills = "poison"
 """
 """Thirty scenarios of three logs, of which the target `mood` refuses six until the file `cured` is there."""
 
-SETTINGS = {"PLUTO_WITHOUT": "av2,nuplan,planner,viz,augment,devkit,ray", "OMP_WAIT_POLICY": "PASSIVE"}
-"""Variables that keep other plugins out, so that commands start fast, and one that `pluto run` sets where it is not set."""
+SETTINGS = {"PLUTO_WITHOUT": "av2,nuplan,planner,viz,augment,devkit,ray"}
+"""Keeps other plugins out, so that commands start fast."""
 
 
 def write(folder, text=EXPERIMENT):

@@ -1,7 +1,6 @@
 """The whole way on an S3 server: logs and maps read from a bucket, the cache pushed to one and pulled on another machine."""
 
 import json
-import os
 
 import pytest
 
@@ -74,7 +73,7 @@ def far(pluto, lake, tmp_path):
     path.write_text(EXPERIMENT, encoding="utf-8")
 
     def run(*arguments, **env):
-        home = {"PLUTO_CACHE_HOME": str(tmp_path / "home"), "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+        home = {"PLUTO_CACHE_HOME": str(tmp_path / "home")}
         return pluto(*arguments, cwd=tmp_path, env={**home, **settings, **env})
 
     return run
