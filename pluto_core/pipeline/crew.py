@@ -12,7 +12,6 @@ ends there in the same way as without a crew.
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import weakref
 from collections import deque
@@ -20,6 +19,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pickle import PicklingError
 from typing import Any
 
 import attrs
@@ -95,7 +95,7 @@ class Crew:
         try:
             for _ in range(workers):
                 self._hands.append(_hire(filler, self._buffers))
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except (PicklingError, AttributeError, TypeError) as error:
             self.close()
             message = f"what loads samples cannot be sent to another process ({error}); set loader.workers = 0"
             raise PlutoError(message) from error
