@@ -42,6 +42,7 @@ def test_run_leaves_everything_that_it_names(small: Path, run, tmp_path: Path) -
     assert tomllib.loads((folder / "run.toml").read_text())["name"] == "small"
 
 
+@pytest.mark.slow
 def test_a_repeated_run_recomputes_nothing_and_learns_the_same(small: Path, run, tmp_path: Path) -> None:
     """`pluto run runs/001/run.toml` makes run 002 from the same cache, says so, and ends with equal weights."""
     steps = ("--set", 'steps=["cache", "train"]', "--set", "trainer.epochs=1")
@@ -52,6 +53,7 @@ def test_a_repeated_run_recomputes_nothing_and_learns_the_same(small: Path, run,
     assert all(torch.equal(first[name], repeated[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     small: Path, run, tmp_path: Path, cache_home: Path
 ) -> None:
