@@ -128,3 +128,13 @@ def test_bad_data_is_one_message_with_path_and_setting(case: str, small: Path, r
     assert ("source.map_root" if case == "no_map" else "source.data_root") in outcome.err
     assert "Traceback" not in outcome.err
     assert len([line for line in outcome.err.splitlines() if line.startswith("error: ")]) == 1
+
+
+def test_an_empty_part_is_told_before_anything_is_computed(small: Path, run, tmp_path: Path) -> None:
+    """A step without scenarios ends the run at the listing: one message with all sizes, and no sample was made."""
+    outcome = run(small, "--set", 'splitter.use="one_part"', "--set", 'splitter.part="val"')
+    assert outcome.code == 1
+    assert "the part 'train' is empty (train 0, val " in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "computed" not in outcome.out
+    assert not list((tmp_path / "runs").rglob("*.lmdb"))
