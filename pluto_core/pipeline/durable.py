@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -38,6 +39,15 @@ def write_file(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return what writers of the file `path` left beside it: of those that were killed, and of those that still write."""
+    pattern = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{8}")
+    try:
+        return [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def sync_folder(path: Path) -> None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Listing
 from pluto_core.pipeline import failures, index, listings, manifest
-from pluto_core.pipeline.durable import explained, remove, write_file
+from pluto_core.pipeline.durable import explained, leftovers, remove, write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
 from pluto_core.pipeline.index import Index
 from pluto_core.pipeline.locks import Lock, hold_run
@@ -129,7 +129,8 @@ class CacheFolder:
         with self.hold():
             self.shards.remove_all()
             for name in (index.NAME, failures.NAME, failures.FOLDER, listings.FOLDER, DAMAGED, manifest.NAME):
-                remove(self.path / name)
+                for path in (*leftovers(self.path / name), self.path / name):
+                    remove(path)
         return True
 
     def hold(self, part: str = "all") -> Lock:
@@ -246,7 +247,9 @@ class CacheFolder:
         return digest, {name: frozenset(keys) for name, keys in dropped.items()}
 
     def _refuse_strangers(self) -> None:
-        was_a_cache = (self.path / LOCKS).is_dir()
-        if self.path.is_file() or (self.path.is_dir() and not was_a_cache and any(self.path.iterdir())):
+        if (self.path / LOCKS).is_dir():
+            return  # a cache that was cleared
+        begun = set(leftovers(self.path / manifest.NAME))  # its maker was killed before the manifest had its name
+        if self.path.is_file() or (self.path.is_dir() and not begun.issuperset(self.path.iterdir())):
             message = f"{self.path} holds something else and is no cache; choose another cache.path"
             raise PlutoError(message)

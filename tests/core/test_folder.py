@@ -18,7 +18,7 @@ import cache_world as world
 
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.listing import Listing
-from pluto_core.pipeline import failures, index, listings, locks
+from pluto_core.pipeline import failures, index, listings, locks, maintenance
 from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.scene import ScenarioId
 
@@ -145,6 +145,17 @@ def test_other_peoples_folders(tmp_path):
     with pytest.raises(PlutoError, match="no cache"):
         folder.reader()
     assert (tmp_path / "photo.jpg").read_bytes() == b"dear"
+
+
+def test_killed_before_the_manifest_had_its_name(tmp_path):
+    """A folder whose maker was killed while it wrote the first manifest is a cache to be, and `clear` leaves nothing of it."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / ".manifest.json.0a1b2c3d").write_bytes(b'{"form')
+    folder = world.folder_at(tmp_path / "cache")
+    folder.open_or_create(asked())
+    assert folder.manifest.fingerprint == asked()
+    maintenance.delete(folder)
+    assert not folder.path.exists()
 
 
 def test_fresh_keeps_what_is_not_the_cache(folder):
