@@ -1,9 +1,10 @@
 """What `pluto doctor` looks at for nuPlan: where logs and maps are, whether each opens, and what to download for what."""
 
 import json
+import math
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,9 @@ _COPIES_BYTES = round(200 * _GB)
 _SQLITE_PAGES = struct.Struct(">16xH10xI")
 """Size of a page and their number, in the first bytes of every SQLite file (1 stands for 65536 bytes)."""
 _LARGEST_PAGE = 1 << 16
+_MAPS_ARCHIVE = "nuplan-maps-v1.1.zip"
+_UNPACKED = 1.69
+"""Bytes of files to bytes of an archive: 162.3 to 95.9 GB for the test logs; an estimate for the others."""
 _TABLES = ("ego_pose", "lidar_pc", "lidar_box", "track", "category", "scene", "scenario_tag", "traffic_light_status")
 
 
@@ -150,32 +154,51 @@ class _Wish:
 
     title: str
     parts: tuple[str, ...]
-    """Parts of the official lists whose logs it needs."""
+    """Parts of the official lists whose logs it needs; `mini` has logs of all of them."""
     preset: str
-    folders: str
+    section: str = "filter"
 
 
 _WISHES = (
-    _Wish("val14", ("val",), "val14", "the logs of val"),
-    _Wish("test14-hard", ("test",), "test14-hard", "the logs of test"),
-    _Wish("test14-random", ("test",), "test14-random", "the logs of test"),
-    _Wish("full training", ("train", "val"), "training_scenarios_1M", "the logs of all train parts and of val"),
+    _Wish("to start: mini", ("mini",), "nuplan_mini", "source"),
+    _Wish("for val14", ("val",), "val14"),
+    _Wish("for test14-hard", ("test",), "test14-hard"),
+    _Wish("for test14-random", ("test",), "test14-random"),
+    _Wish("for full training", ("train", "val"), "training_scenarios_1M"),
 )
 
 
 def downloads(logs: Iterable[str]) -> Iterator[Finding]:
     """Yield for each usual aim what to download, how much that is, and how much of it is here."""
-    parts, here = official_logs(), set(logs)
-    count = sum(len(here.intersection(names)) for names in parts.values())
-    text = f"Maps and the Mini split of nuPlan v1.1, no sensors; {count:,} logs of the official lists are here"
-    yield Finding(subject="to start: mini", state="note", text=text, advice='preset = "nuplan_mini" in [source]')
+    official, here = official_logs(), set(logs)
+    known = {name for names in official.values() for name in names}
     for wish in _WISHES:
-        names = {name for part in wish.parts for name in parts[part]}
+        names = {name for part in wish.parts for name in official.get(part, ())}
         present = len(names & here)
-        text = f"Maps and {wish.folders}, no sensors: {len(names):,} logs, {_hours(names):,.0f} h; {present:,} are here"
-        state: Literal["ok", "note"] = "ok" if present == len(names) else "note"
-        advice = f'preset = "{wish.preset}" in [filter]: {_takes(wish.preset)}'
-        yield Finding(subject=f"for {wish.title}", state=state, text=text, advice=advice)
+        if names:
+            logs_text = f"{len(names):,} logs, {_hours(names):,.0f} h; {present:,} are here"
+        else:
+            logs_text = f"{len(known & here):,} logs of the official lists are here"
+        state: Literal["ok", "note"] = "ok" if names and present == len(names) else "note"
+        advice = f'preset = "{wish.preset}" in [{wish.section}]: {_takes(wish.preset)}'
+        yield Finding(subject=wish.title, state=state, text=f"{_archives(wish.parts)}: {logs_text}", advice=advice)
+
+
+def _archives(parts: Collection[str]) -> str:
+    """Return which archives hold the logs of some parts, and the maps, and how large all of them are."""
+    sizes: Mapping[str, int] = json.loads(files("pluto_nuplan").joinpath("facts/archives.json").read_bytes())
+    wanted = {name: size for name, size in sizes.items() if name == _MAPS_ARCHIVE or name.split("_")[1].split(".")[0] in parts}
+    shown = [name for name in wanted if "_train_" not in name]
+    several = len(wanted) - len(shown)
+    shown += [f"nuplan-v1.1_train_*.zip ({several} of them)"] if several else []
+    packed = sum(wanted.values()) / _GB
+    return f"{', '.join(shown)}, {packed:,.1f} GB (unpacked about {_round(packed * _UNPACKED)} GB), no sensors"
+
+
+def _round(number: float) -> str:
+    """Return a number with two digits that count."""
+    digits = 1 - math.floor(math.log10(number))
+    return f"{round(number, digits):,.0f}"
 
 
 def _hours(names: Iterable[str]) -> float:

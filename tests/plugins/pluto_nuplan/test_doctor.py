@@ -85,3 +85,15 @@ def test_downloads_count_the_official_logs():
     assert "1090 scenarios" in found["for val14"].advice
     assert found["for test14-hard"].state == found["for full training"].state == "note"
     assert "; 0 are here" in found["for test14-hard"].text
+
+
+def test_downloads_name_the_archives_and_their_sizes():
+    """Each aim says which files to fetch and how large they are; the maps count for all, the nine parts of train once."""
+    texts = {one.subject: one.text for one in downloads(())}
+    assert "nuplan-maps-v1.1.zip, nuplan-v1.1_mini.zip, 9.5 GB" in texts["to start: mini"]
+    assert "nuplan-maps-v1.1.zip, nuplan-v1.1_val.zip, 97.9 GB" in texts["for val14"]
+    assert "nuplan-maps-v1.1.zip, nuplan-v1.1_test.zip, 96.9 GB" in texts["for test14-hard"]
+    full = texts["for full training"]
+    assert "_val.zip" in full
+    assert "_train_*.zip (9 of them), 1,115.2 GB" in full
+    assert "_test.zip" not in full
