@@ -17,6 +17,22 @@ Mask = npt.NDArray[np.bool_]
 
 MISS_DISTANCE_M = 2.0
 """A mode misses when its last pose is further than this from the truth (nuPlan's and PLUTO's threshold)."""
+_AGENTS = "_agents"
+"""Ending of the columns that say of how many agents an error is the mean."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Forecast:
+    """Where a planner expects others to go, and where they went; poses in the ego frame of time zero."""
+
+    trajectories: npt.NDArray[np.floating]
+    """(B, N, T, 3) x, y, heading of N agents."""
+    exists: Mask
+    """(B, N) whether there is such an agent; the rest is padding."""
+    recorded: npt.NDArray[np.floating]
+    """(B, N, T, 3) what they did."""
+    known: Mask
+    """(B, N, T) whether that was recorded; nowhere for padding and for live input."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -27,6 +43,8 @@ class Plan:
     """(B, K, T, 3) x, y, heading; modes in any order."""
     probabilities: npt.NDArray[np.floating]
     """(B, K) not negative; a row sums to one. Modes that do not exist have probability 0."""
+    forecast: Forecast | None = None
+    """What it expects of others, where it says so."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -46,11 +64,12 @@ class Plan:
         return Plan(
             trajectories=np.take_along_axis(self.trajectories, order[..., None, None], axis=1),
             probabilities=np.take_along_axis(self.probabilities, order, axis=1),
+            forecast=self.forecast,
         )
 
     @classmethod
     def concatenated(cls, plans: list["Plan"]) -> "Plan":
-        """Return the rows of all plans, padding modes with probability 0 where numbers of modes differ."""
+        """Return the rows of all plans, without forecasts; modes with probability 0 are added where numbers of modes differ."""
         modes = max(plan.probabilities.shape[1] for plan in plans)
         grown = [plan.grown(modes) for plan in plans]
         return cls(
@@ -66,6 +85,7 @@ class Plan:
         return Plan(
             trajectories=np.pad(self.trajectories, ((0, 0), (0, missing), (0, 0), (0, 0))),
             probabilities=np.pad(self.probabilities, ((0, 0), (0, missing))),
+            forecast=self.forecast,
         )
 
 
@@ -85,6 +105,8 @@ def displacement_errors(plan: Plan, truth: Truth) -> dict[str, Floats]:
     ADE is the mean distance over the valid steps, FDE the distance at the last step, both least over the modes; a miss is
     an FDE above `MISS_DISTANCE_M` (arXiv 2404.14327, section IV; nuPlan v1.1 metrics). Rows without a valid step have ADE
     NaN, rows without a valid last step have FDE and miss NaN; `mean` leaves them out.
+
+    A plan with a forecast has the errors of `forecast_errors` as well.
     """
     errors: dict[str, Floats] = {}
     for count in (1, 6):
@@ -101,15 +123,44 @@ def displacement_errors(plan: Plan, truth: Truth) -> dict[str, Floats]:
         errors[f"ade_top{count}_m"] = np.where(steps > 0, ade, np.nan)
         errors[f"fde_top{count}_m"] = np.where(known, fde, np.nan)
         errors[f"miss_top{count}"] = np.where(known, (fde > MISS_DISTANCE_M).astype(np.float64), np.nan)
+    return errors if plan.forecast is None else errors | forecast_errors(plan.forecast)
+
+
+def forecast_errors(forecast: Forecast) -> dict[str, Floats]:
+    """Return the errors of every row by name, and of how many agents each is the mean.
+
+    `prediction_ade_m` is the mean distance of an agent over its known steps, averaged over the `prediction_ade_agents` that
+    have one; `prediction_fde_m` the distance at the last step, averaged over the `prediction_fde_agents` for which it is
+    known; NaN where there is no agent. `mean` weighs rows by their agents, so that it is the mean over all agents.
+    """
+    gap = forecast.trajectories[..., :2].astype(np.float64) - forecast.recorded[..., :2]
+    distance = np.where(forecast.known, np.hypot(gap[..., 0], gap[..., 1]), 0.0)
+    steps = forecast.known.sum(axis=2)
+    sums = {
+        "ade": (distance.sum(axis=2) / np.maximum(steps, 1), steps > 0),
+        "fde": (distance[..., -1], forecast.known[..., -1]),
+    }
+    errors: dict[str, Floats] = {}
+    for name, (error, counts) in sums.items():
+        agents = counts.sum(axis=1)
+        errors[f"prediction_{name}_m"] = np.where(agents > 0, (error * counts).sum(axis=1) / np.maximum(agents, 1), np.nan)
+        errors[f"prediction_{name}_agents"] = agents.astype(np.float64)
     return errors
 
 
 def mean(errors: Mapping[str, Floats]) -> dict[str, float | None]:
-    """Return the mean of every error over the rows that have one; None where none has."""
+    """Return the mean of every error over the rows that have one; None where none has.
+
+    Numbers of agents are summed, and what is a mean over agents in every row is one over all agents.
+    """
     means: dict[str, float | None] = {}
     for name, values in errors.items():
-        known = values[np.isfinite(values)]
-        means[name] = float(known.mean()) if len(known) else None
+        known = np.isfinite(values)
+        weights = errors.get(f"{name.removesuffix('_m')}{_AGENTS}", np.ones(len(values)))[known]
+        if name.endswith(_AGENTS):
+            means[name] = float(values.sum())
+        else:
+            means[name] = float(np.average(values[known], weights=weights)) if known.any() else None
     return means
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from pluto_core.component import Context
-from pluto_core.plan import Plan
+from pluto_core.plan import Forecast, Plan
 from pluto_planner.config import PlutoModelConfig
-from pluto_planner.network.batch import Batch, Outputs
+from pluto_planner.network.batch import Batch, Group, Outputs
 from pluto_planner.network.planner import PlutoNetwork
 
 _NO_LINE = -1e5
@@ -22,9 +22,8 @@ class PlutoModel(PlutoNetwork):
 
         Args:
             outputs: Of the network in evaluation mode.
-            batch: What they were computed from.
+            batch: What they were computed from; where it holds the agents' future, the forecast can be judged.
         """
-        del batch
         candidates, logits = outputs["candidate_trajectories"].float(), outputs["probability"].float()
         rows, steps = len(logits), candidates.shape[-2]
         fallback = outputs.get("output_ref_free_trajectory")
@@ -33,7 +32,27 @@ class PlutoModel(PlutoNetwork):
         has_line = (flat > _NO_LINE).any(dim=1) if flat.shape[1] else torch.zeros(rows, dtype=torch.bool, device=flat.device)
         probabilities = torch.cat([_softmax(flat, has_line), (~has_line)[:, None].float()], dim=1)
         trajectories = torch.cat([candidates.reshape(rows, -1, steps, 3), spare[:, None]], dim=1)
-        return Plan(trajectories=trajectories.cpu().numpy(), probabilities=probabilities.cpu().numpy())
+        return Plan(
+            trajectories=trajectories.cpu().numpy(),
+            probabilities=probabilities.cpu().numpy(),
+            forecast=_forecast(outputs["output_prediction"][..., :3].float(), batch["agent"], self.present),
+        )
+
+
+def _forecast(predicted: Tensor, agent: Group, present: int) -> Forecast:
+    """Return the predictions (B, N, T, 3) of all agents but the ego vehicle beside their recorded futures."""
+    valid = agent["valid_mask"][:, 1:]
+    recorded, known = torch.zeros_like(predicted), torch.zeros_like(predicted[..., 0], dtype=torch.bool)
+    if "target" in agent and agent["target"].shape[2] == predicted.shape[2]:
+        now = torch.cat((agent["position"][:, 1:, present], agent["heading"][:, 1:, present, None]), dim=-1)
+        recorded = agent["target"][:, 1:, :, :3].float() + now[:, :, None]
+        known = valid[..., present + 1 :]
+    return Forecast(
+        trajectories=predicted.cpu().numpy(),
+        exists=valid[..., present].cpu().numpy(),
+        recorded=recorded.cpu().numpy(),
+        known=known.cpu().numpy(),
+    )
 
 
 def _softmax(logits: Tensor, has_line: Tensor) -> Tensor:

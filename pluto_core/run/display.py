@@ -86,6 +86,11 @@ class Display:
         for planner, metrics in numbers["metrics"].items():
             table.add_row(_LABELS.get(planner, planner), *(_cell(metrics.get(name)) for name, _ in _COLUMNS))
         self.out.print(table)
+        for planner, metrics in numbers["metrics"].items():
+            if metrics.get("prediction_ade_agents"):
+                ade, fde = _cell(metrics["prediction_ade_m"]), _cell(metrics["prediction_fde_m"])
+                agents = f"{metrics['prediction_ade_agents']:,.0f} agents"
+                self.say(f"predictions, {_LABELS.get(planner, planner)}: ADE {ade} m, FDE {fde} m ({agents})")
 
     def files(self, files: Mapping[str, Path]) -> None:
         """Print what was written."""

@@ -37,7 +37,7 @@ class Judged:
     def add(self, batch: Evaluated, interval_s: float, *, baselines: bool) -> None:
         """Take one batch."""
         self.ids.extend(batch.ids)
-        self.plans.append(batch.plan)
+        self.plans.append(attrs.evolve(batch.plan, forecast=None))  # judged below; of a whole part they would fill the memory
         self.losses.append((len(batch.ids), batch.losses))
         self._judge("planner", batch.plan, batch.truth)
         if not baselines:

@@ -6,12 +6,14 @@ from hypothesis.extra.numpy import arrays
 
 from pluto_core.errors import PlutoError
 from pluto_core.plan import (
+    Forecast,
     Plan,
     Truth,
     by_group,
     constant_acceleration,
     constant_velocity,
     displacement_errors,
+    forecast_errors,
     mean,
 )
 
@@ -55,6 +57,50 @@ def test_modes_without_probability_do_not_help() -> None:
     """A padded mode that happens to be right does not lower top-6."""
     plan = plan_of(straight(2.0), straight(1.0), probabilities=[1.0, 0.0])
     assert displacement_errors(plan, truth_of(straight(1.0)))["fde_top6_m"][0] == pytest.approx(4.0)
+
+
+def forecast_of(speeds: list[float], known: list[list[bool]]) -> Forecast:
+    """Return one row of agents that are expected to stand and drive straight on at these speeds."""
+    recorded = np.stack([straight(speed) for speed in speeds])[None]
+    mask = np.asarray(known, np.bool_)[None]
+    return Forecast(trajectories=np.zeros_like(recorded), exists=mask.any(axis=2), recorded=recorded, known=mask)
+
+
+def test_errors_of_a_forecast_worked_out_by_hand() -> None:
+    """An agent counts over its known steps, at the end if its last step is known, and not at all if nothing is."""
+    every, half, nothing = [True] * STEPS, [True, True, False, False], [False] * STEPS
+    errors = forecast_errors(forecast_of([1.0, 4.0, 9.0], [every, half, nothing]))
+    assert errors["prediction_ade_m"][0] == pytest.approx((2.5 + (4 + 8) / 2) / 2)
+    assert errors["prediction_fde_m"][0] == pytest.approx(4.0)
+    assert (errors["prediction_ade_agents"][0], errors["prediction_fde_agents"][0]) == (2, 1)
+
+
+def test_forecasts_are_averaged_over_agents_not_over_scenarios() -> None:
+    """A crowded scenario weighs as much as it has agents, and one without agents nothing, by type as well."""
+    every = [True] * STEPS
+    rows = [forecast_of([1.0, 1.0, 1.0], [every] * 3), forecast_of([2.0], [every]), forecast_of([5.0], [[False] * STEPS])]
+    parts = [forecast_errors(row) for row in rows]
+    errors = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    assert np.isnan(errors["prediction_fde_m"][2])
+    total = mean(errors)
+    assert total["prediction_fde_m"] == pytest.approx((3 * 4.0 + 8.0) / 4)
+    assert total["prediction_ade_m"] == pytest.approx((3 * 2.5 + 5.0) / 4)
+    assert total["prediction_fde_agents"] == 4
+    table = by_group(errors, ["busy", "busy", "empty"])
+    assert table["busy"]["prediction_fde_m"] == pytest.approx(5.0)
+    assert (table["empty"]["prediction_fde_m"], table["empty"]["prediction_fde_agents"]) == (None, 0)
+
+
+def test_a_plan_is_judged_with_its_forecast() -> None:
+    """The forecast stays with the most probable modes, and its errors stand beside those of the plan."""
+    plan = Plan(
+        trajectories=np.stack([straight(1.0), straight(2.0)])[None],
+        probabilities=np.asarray([[0.4, 0.6]]),
+        forecast=forecast_of([1.0], [[True] * STEPS]),
+    )
+    errors = displacement_errors(plan.top(1), truth_of(straight(2.0)))
+    assert (errors["fde_top1_m"][0], errors["prediction_fde_m"][0]) == (0.0, pytest.approx(4.0))
+    assert "prediction_fde_m" not in displacement_errors(plan_of(straight(1.0), probabilities=[1.0]), truth_of(straight(1.0)))
 
 
 @given(arrays(np.float64, (3, 5), elements=st.floats(0, 1, allow_subnormal=False)))
