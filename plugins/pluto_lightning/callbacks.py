@@ -26,7 +26,8 @@ class EarlyStopping:
 
     def make(self, _run_dir: Path) -> pl.callbacks.EarlyStopping:
         """Return the callback of a run."""
-        return _Stopping(self._config.monitor, patience=self._config.patience, mode=self._config.mode)
+        config = self._config
+        return _Stopping(config.monitor, min_delta=config.min_delta, patience=config.patience, mode=config.mode)
 
 
 class _Stopping(pl.callbacks.EarlyStopping):

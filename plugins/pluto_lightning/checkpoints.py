@@ -11,6 +11,8 @@ from pluto_core.errors import PlutoError
 
 EXPERIMENT = "experiment"
 """Where a checkpoint holds the resolved experiment that made it."""
+LEARNING_RATE = "learning_rate"
+"""Where it holds what the rule of scaling made of the optimizer's settings."""
 _MODEL = "model."
 _SHOWN = 3
 

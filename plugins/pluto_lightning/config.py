@@ -18,8 +18,22 @@ class LightningConfig:
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = setting("32", "Arithmetic of the forward pass.")
     gradient_clip: float | None = setting(5.0, "Largest norm of all gradients together.", above=0)
     accumulate: int = setting(1, "Batches to a step of the optimizer.", minimum=1)
+    lr_scaling: Literal["none", "equal_variance", "linear"] = setting(
+        "none",
+        "How the learning rate follows the samples of a step, all devices and accumulated batches together: not at all, by the "
+        "square root of their ratio to `lr_batch_size`, or by that ratio; Adam's betas are raised to the same power.",
+    )
+    lr_batch_size: int | None = setting(
+        None, "Samples of a step that the optimizer's learning rate is meant for; unset: `loader.batch_size`.", minimum=1
+    )
     compile: bool = setting(default=False, help="Compile the network with torch.compile; pays off on long runs.")
+    max_hours: float | None = setting(None, "Stop after so long, counting what went before an interruption.", above=0)
     validate_every: int = setting(1, "Epochs between two validations.", minimum=1)
+    validate_every_batches: int | None = setting(
+        None,
+        "Training batches between two validations within an epoch, for epochs of hours; then `validate_every` is 1.",
+        minimum=1,
+    )
     save_top_k: int = setting(5, "How many of the best checkpoints to keep.", minimum=0)
     save_every: int | None = setting(
         None,
@@ -29,6 +43,7 @@ class LightningConfig:
     monitor: str = setting("val/loss", "The value by which checkpoints are the best.")
     monitor_mode: Literal["min", "max"] = setting("min", "Whether small or large values of `monitor` are good.")
     log_every: int = setting(50, "Steps between two points of a curve.", minimum=1)
+    summary_depth: int = setting(1, "Levels of modules whose parameters are listed before training; 0: none.", minimum=0)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,12 +98,29 @@ class CsvConfig:
 
 
 @attrs.frozen(kw_only=True)
+class WandbConfig:
+    """Curves for Weights & Biases."""
+
+    project: str = setting("pluto", "Project that the run belongs to.")
+    name: str | None = setting(None, "Name of the run; unset: its folder's, such as `runs/007`.")
+    mode: Literal["online", "offline", "disabled"] = setting(
+        "online", "Send curves at once, write them for `wandb sync`, or do neither."
+    )
+    id: str | None = setting(None, "The run to go on with; unset: one id a run folder, so that a continued run goes on.")
+    resume: Literal["allow", "must", "never"] = setting("allow", "Whether a run of this id may, must or must not be there.")
+    entity: str | None = setting(None, "User or team; unset: the one that is logged in.")
+    group: str | None = setting(None, "What runs are shown together with.")
+    tags: tuple[str, ...] = setting((), "Labels of the run.")
+
+
+@attrs.frozen(kw_only=True)
 class EarlyStoppingConfig:
     """Stop when a value no longer gets better."""
 
     monitor: str = setting("val/loss", "The value to watch.")
     patience: int = setting(5, "Validations without a better value before training stops.", minimum=1)
     mode: Literal["min", "max"] = setting("min", "Whether small or large values are good.")
+    min_delta: float = setting(0.0, "A value is better when it is so much better.", minimum=0)
 
 
 @attrs.frozen(kw_only=True)

@@ -70,6 +70,13 @@ def pluto_register_loggers() -> list[Component]:
             config="pluto_lightning.config:CsvConfig",
             summary="Curves as one CSV file.",
         ),
+        Component(
+            "wandb",
+            factory="pluto_lightning.wandb_runs:Wandb",
+            config="pluto_lightning.config:WandbConfig",
+            extra="wandb",
+            summary="Curves for Weights & Biases.",
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 """The model, the objective and the optimizer as one LightningModule."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from pluto_core.errors import PlutoError
 from pluto_core.jobs import TrainingJob
 from pluto_core.plan import displacement_errors
 from pluto_lightning.batches import TensorBatch, truth_of
-from pluto_lightning.checkpoints import EXPERIMENT
+from pluto_lightning.checkpoints import EXPERIMENT, LEARNING_RATE
+from pluto_lightning.lr_scaling import Scaling
 
 _JUDGED = ("ade_top1_m", "fde_top1_m", "ade_top6_m", "fde_top6_m", "miss_top6")
 
@@ -19,13 +21,34 @@ _JUDGED = ("ade_top1_m", "fde_top1_m", "ade_top6_m", "fde_top6_m", "miss_top6")
 class PlannerModule(pl.LightningModule):
     """What Lightning trains."""
 
-    def __init__(self, job: TrainingJob, *, epochs: int, steps_per_epoch: int, batch_size: int, compiled: bool) -> None:
-        """Build the model and its objective; the seed must be set before."""
+    def __init__(
+        self,
+        job: TrainingJob,
+        *,
+        epochs: int,
+        steps_per_epoch: int,
+        scaling: Scaling,
+        compiled: bool = False,
+        strict: bool = True,
+    ) -> None:
+        """Build the model and its objective; the seed must be set before.
+
+        Args:
+            job: What is trained.
+            epochs: Of the whole training.
+            steps_per_epoch: Steps of the optimizer in one.
+            scaling: How the learning rate follows the samples of a step.
+            compiled: Whether to compile the model.
+            strict: Whether a gradient that is no number is a mistake; arithmetic that scales the loss meets them now and then.
+        """
         super().__init__()
         self.model = job.make_model()
         self._objective: Callable[..., Any] = job.make_objective(self.model)
         self._job = job
-        self._epochs, self._steps_per_epoch, self._batch_size = epochs, steps_per_epoch, batch_size
+        self._epochs, self._steps_per_epoch, self._scaling, self._strict = epochs, steps_per_epoch, scaling, strict
+        self._seen: list[str] = []
+        self.learning_rate: dict[str, Any] = {}
+        """What the rule made of the optimizer's settings, for the results; known when training has begun."""
         if compiled:
             self.model.compile()  # in place, so that names in checkpoints stay
 
@@ -35,8 +58,25 @@ class PlannerModule(pl.LightningModule):
         terms = self._objective(self.model(batch.tensors), batch.tensors, training=True)
         self._log_terms("train", terms, batch.size)
         loss: torch.Tensor = terms["loss"]
-        self._require_finite(loss, batch)
+        self._seen += [one.key for one in batch.ids]
+        if not torch.isfinite(loss):
+            raise self._no_number("the loss", [one.key for one in batch.ids])  # noqa: EM101 -- a word of the message
         return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients together, and stop before one that is no number reaches the weights."""
+        del gradient_clip_algorithm
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val or math.inf)
+        if self._strict and not torch.isfinite(norm):
+            raise self._no_number("a gradient", self._seen)  # noqa: EM101
+        self.log("train/gradient_norm", norm)
+        self._seen = []
 
     def validation_step(self, batch: TensorBatch, batch_idx: int) -> None:
         """Log losses and displacement errors of a batch."""
@@ -49,12 +89,9 @@ class PlannerModule(pl.LightningModule):
             if len(known):
                 self.log(f"val/{name}", float(known.mean()), on_epoch=True, batch_size=len(known), sync_dist=True)
 
-    def _require_finite(self, loss: torch.Tensor, batch: TensorBatch) -> None:
-        """Stop before a loss that is no number reaches the weights."""
-        if not torch.isfinite(loss):
-            keys = ", ".join(one.key for one in batch.ids)
-            message = f"the loss became NaN or infinite in epoch {self.current_epoch}; the scenarios of its batch: {keys}"
-            raise PlutoError(message)
+    def _no_number(self, what: str, keys: Sequence[str]) -> PlutoError:
+        where = f"in epoch {self.current_epoch}, step {self.global_step}"
+        return PlutoError(f"{what} became NaN or infinite {where}; the scenarios of its batch: {', '.join(keys)}")
 
     def _log_terms(self, part: str, terms: Any, size: int) -> None:
         for name, value in terms.items():
@@ -72,10 +109,13 @@ class PlannerModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the resolved experiment beside the weights, so that a checkpoint says what it is."""
         checkpoint[EXPERIMENT] = self._job.resolved
+        checkpoint[LEARNING_RATE] = self.learning_rate
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule of the experiment."""
-        optimizer = self._job.make_optimizer()(self.model, batch_size=self._batch_size)
+        optimizer = self._job.make_optimizer()(self.model, batch_size=self._scaling.samples)
+        self._scaling.apply(optimizer)
+        self.learning_rate = self._scaling.numbers(optimizer)
         make_schedule = self._job.make_schedule()
         schedule, interval = make_schedule(optimizer, epochs=self._epochs, steps_per_epoch=self._steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": interval}}

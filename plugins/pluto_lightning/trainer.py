@@ -1,5 +1,6 @@
 """The trainer `lightning`."""
 
+import datetime as dt
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,15 +11,17 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
 from pluto_lightning.callbacks import Curves
-from pluto_lightning.checkpoints import load_weights, read_checkpoint, require_continuable
+from pluto_lightning.checkpoints import LEARNING_RATE, load_weights, read_checkpoint, require_continuable
 from pluto_lightning.config import LightningConfig
 from pluto_lightning.devices import plain_endings, spread_over, world_of
+from pluto_lightning.lr_scaling import Scaling
 from pluto_lightning.module import PlannerModule
 from pluto_lightning.randomness import RandomState, seed_all
 
@@ -49,13 +52,19 @@ class LightningTrainer:
         seed_all(job.seed)
         train = job.parts["train"]
         steps = -(-train.count(world=self._world) // self._config.accumulate)
+        scaling = self._scaling(train.batch_size)
         module = PlannerModule(
             job,
             epochs=self._config.epochs,
             steps_per_epoch=max(steps, 1),
-            batch_size=train.batch_size * self._world * self._config.accumulate,
+            scaling=scaling,
             compiled=self._config.compile,
+            strict=not self._config.precision.startswith("16"),
         )
+        if self._config.summary_depth:
+            self._note(str(ModelSummary(module, max_depth=self._config.summary_depth)))
+        if scaling.rule != "none":
+            self._note(scaling.text())
         curves, best = Curves(lines=not job.interactive), self._best(job)
         trainer = self._trainer(job, [curves, *([best] if best else []), *self._last(job)])
         last = job.run_dir / _FOLDER / _LAST
@@ -64,7 +73,9 @@ class LightningTrainer:
             self._note(f"training goes on from {last.name}")
         self._fit(trainer, module, job, last if last.is_file() else None)
         if self._world > 1:  # the processes that trained are gone, with their callbacks
-            curves.load_state_dict(read_checkpoint(last)["callbacks"][curves.state_key])
+            stored = read_checkpoint(last)
+            curves.load_state_dict(stored["callbacks"][curves.state_key])
+            module.learning_rate = stored[LEARNING_RATE]
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
         if best is not None and best.best_model_path:
             files = {"checkpoint (best)": Path(best.best_model_path), **files}
@@ -87,6 +98,11 @@ class LightningTrainer:
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
+
+    def _scaling(self, batch_size: int) -> Scaling:
+        config = self._config
+        samples = batch_size * self._world * config.accumulate
+        return Scaling(rule=config.lr_scaling, samples=samples, meant_for=config.lr_batch_size or batch_size)
 
     def _best(self, job: TrainingJob) -> ModelCheckpoint | None:
         """Return what keeps the best checkpoints; None where nothing tells which are."""
@@ -126,9 +142,10 @@ class LightningTrainer:
             "precision": config.precision,
             "max_epochs": config.epochs,
             "max_steps": config.max_steps or -1,
+            "max_time": dt.timedelta(hours=config.max_hours) if config.max_hours else None,
             "gradient_clip_val": config.gradient_clip,
             "accumulate_grad_batches": config.accumulate,
-            "check_val_every_n_epoch": config.validate_every,
+            **self._validated(job),
             "num_sanity_val_steps": 0,
             "log_every_n_steps": config.log_every,
             "logger": loggers or False,
@@ -146,6 +163,13 @@ class LightningTrainer:
                 return pl.Trainer(**settings)
             except MisconfigurationException as error:
                 raise PlutoError(f"the trainer refuses its settings: {error}") from error
+
+    def _validated(self, job: TrainingJob) -> dict[str, Any]:
+        """Return when to validate, in Lightning's words."""
+        config = self._config
+        if config.validate_every_batches is None:
+            return {"check_val_every_n_epoch": config.validate_every}
+        return {"val_check_interval": min(config.validate_every_batches, job.parts["train"].count(world=self._world))}
 
     def evaluate(self, job: TrainingJob, part: str, checkpoint: Path | None) -> Iterator[Evaluated]:
         """Plan for every sample of a part; see `pluto_core.protocols.Trainer`.
@@ -191,6 +215,7 @@ def _numbers(module: PlannerModule, curves: Curves) -> dict[str, Any]:
         "summary": text,
         "epochs": len(curves.rows),
         "parameters": parameters,
+        "learning_rate": module.learning_rate,
         "samples_per_s": round(rate, 2),
         "share_waiting": round(curves.waited_s / max(curves.seconds, 1e-9), 4),
         "curves": [{name: round(value, 6) for name, value in row.items()} for row in curves.rows],
