@@ -96,6 +96,22 @@ class Sketcher(Protocol):
         ...
 
 
+@runtime_checkable
+class SampleChecker(Protocol):
+    """What a builder may offer besides: proof of what a spec cannot say, for stored samples.
+
+    It is asked where samples are read with `loader.verify`, and by `pluto cache verify`; `build` refuses such samples itself.
+    """
+
+    def check(self, sample: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Prove that a sample, in the dtypes at rest, is one that `build` could have returned.
+
+        Raises:
+            SampleError: It is not; with its reason.
+        """
+        ...
+
+
 class ShardWriter(Protocol):
     """A shard being written; nobody else touches it."""
 
@@ -198,7 +214,11 @@ class Session(Protocol):
     """One worker's life in a job: what it opened and writes."""
 
     def run(self, batch: Batch) -> Iterator[Any]:
-        """Yield exactly one small picklable result a unit, in order, as soon as the unit is done."""
+        """Yield exactly one small picklable result a unit, in order, as soon as the unit is done.
+
+        A `Lost` says that this process has too little memory for the unit: a worker may try it again in another process, or
+        pass it on.
+        """
         ...
 
     def __enter__(self) -> "Session":

@@ -100,10 +100,24 @@ class SequentialConfig:
 
 
 @attrs.frozen(kw_only=True)
+class ThreadsConfig:
+    """Sessions in threads of this process."""
+
+    count: int = setting(0, "How many threads; 0: one for each core that may be used.", minimum=0)
+
+
+@attrs.frozen(kw_only=True)
 class ProcessesConfig:
-    """Sessions in processes of this machine."""
+    """Sessions in processes of this machine. A scenario at which a process is lost is tried once more, in another one."""
 
     count: int = setting(0, "How many processes; 0: one for each core that may be used.", minimum=0)
     timeout_s: float | None = setting(
         None, "Kill a process whose scenario takes longer than this, seconds; unset: wait for ever.", above=0
     )
+    memory_mb: float | None = setting(
+        None,
+        "Memory for one process: one that holds more after a scenario seals what it wrote and is replaced, one that holds "
+        "twice as much is killed; unset: any amount.",
+        above=0,
+    )
+    max_units: int | None = setting(None, "Replace a process after so many scenarios; unset: never.", minimum=1)

@@ -79,7 +79,7 @@ def pluto_register_targets() -> list[Component]:
 
 @hookimpl
 def pluto_register_workers() -> list[Component]:
-    """Return the workers `sequential` and `processes`."""
+    """Return the workers `sequential`, `threads` and `processes`."""
     return [
         Component(
             "sequential",
@@ -87,6 +87,13 @@ def pluto_register_workers() -> list[Component]:
             config="pluto_basics.config:SequentialConfig",
             facts={"processes": False},
             summary="One scenario after the other, in this process; the default.",
+        ),
+        Component(
+            "threads",
+            factory="pluto_basics.workers.threads:make",
+            config="pluto_basics.config:ThreadsConfig",
+            facts={"processes": False},
+            summary="Threads of this process: what compiled code computes runs side by side, Python does not.",
         ),
         Component(
             "processes",

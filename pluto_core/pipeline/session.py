@@ -7,8 +7,9 @@ from types import TracebackType
 import attrs
 
 from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.jobs import Batch
+from pluto_core.jobs import Batch, Lost
 from pluto_core.pipeline import codec
+from pluto_core.pipeline.checking import MakeBuilders
 from pluto_core.pipeline.failures import Failure, FailureLog
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.index import shard_key
@@ -18,7 +19,6 @@ from pluto_core.samples import check
 from pluto_core.scene import ScenarioId, Scene, Window
 
 MakeSource = Callable[[], ScenarioSource]
-MakeBuilders = Callable[[], Sequence[tuple[str, SceneBuilder]]]
 
 
 @attrs.frozen
@@ -66,15 +66,18 @@ class CacheSession:
         self._writer = RollingWriter(job.folder.shards, samples=job.seal_samples, seconds=job.seal_seconds)
         self._failures = FailureLog(job.folder.path)
 
-    def run(self, batch: Batch) -> Iterator[Done]:
-        """Yield what became of each scenario, in order.
+    def run(self, batch: Batch) -> Iterator[Done | Lost]:
+        """Yield what became of each scenario, in order; `Lost` where this process has too little memory for it.
 
         Raises:
             PlutoError: The disk is full or gone, or the source cannot be used at all.
         """
         units: tuple[Unit, ...] = batch.units
         for unit, scene in zip(units, self._scenes(units), strict=True):
-            yield self._store(unit, scene)
+            try:
+                yield self._store(unit, scene)
+            except MemoryError as error:
+                yield Lost(Reason.EXCEPTION, f"{type(error).__name__}: {error}")
 
     def __enter__(self) -> "CacheSession":
         """Return self."""
@@ -116,7 +119,7 @@ class CacheSession:
             try:
                 key = shard_key(tag, unit.scenario.key)
                 values.append((key, self._value(tag, key, scene)))
-            except PlutoError:
+            except (PlutoError, MemoryError):
                 raise
             except Exception as error:  # noqa: BLE001 -- whatever it is, it becomes a row of failures.jsonl
                 failed.append(self._fail(unit.scenario, tag, error))

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
-from pluto_core.jobs import Batch
+from pluto_core.jobs import Batch, Lost
 from pluto_core.pipeline.session import CacheJob, Done
 
 _KIB = 1024
@@ -124,7 +124,7 @@ def _work(pipe: Connection, job: CacheJob, warm: Sequence[Batch], batches: Seque
                 for batch in (*warm, *batches):
                     began = time.perf_counter()
                     for done in session.run(batch):
-                        pipe.send(done)
+                        pipe.send(Done(0, (done.reason,)) if isinstance(done, Lost) else done)
                     pipe.send(time.perf_counter() - began)
                 began = time.perf_counter()
             pipe.send((time.perf_counter() - began, peak_memory()))

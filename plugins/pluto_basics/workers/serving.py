@@ -1,4 +1,4 @@
-"""What a process of the worker `processes` does: one session, batch after batch, until told to stop."""
+"""What a process of the worker `processes` does: one session, batch after batch, until told to stop or past its limits."""
 
 import contextlib
 import enum
@@ -8,6 +8,11 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+import attrs
+
+from pluto_basics.workers.memory import held_bytes
+from pluto_core.errors import PlutoError
+from pluto_core.jobs import Batch, Lost
 from pluto_core.protocols import Job, Session
 
 
@@ -17,6 +22,8 @@ class Message(enum.Enum):
     READY = "ready"
     """Its session is open, and the last batch, if there was one, is done."""
     RESULT = "result"
+    RETIRING = "retiring"
+    """It leaves the rest of its batch to others, closes its session and ends."""
     FAILED = "failed"
     """An error ended the session."""
 
@@ -25,12 +32,44 @@ class _AloneError(Exception):
     """Nobody listens any more."""
 
 
-def serve(pipe: Connection, job: Job, slot: int) -> None:
-    """Work until the pipe says stop or ends; tell errors, and close the session in every case."""
+@attrs.frozen(kw_only=True)
+class Limits:
+    """When a process makes room for a new one."""
+
+    units: int | None = None
+    """Units that it does in its life."""
+    held_bytes: int | None = None
+    """Memory that it may hold between two units."""
+
+    def check_start(self) -> None:
+        """Refuse a limit under which no process could do more than one unit.
+
+        Raises:
+            PlutoError: This process holds more than the limit before its first unit.
+        """
+        held = held_bytes()
+        if self.held_bytes is not None and held is not None and held > self.held_bytes:
+            message = (
+                f"worker.memory_mb = {self.held_bytes / 1e6:g}: a process holds {held / 1e6:.0f} MB before its first scenario; "
+                "allow at least twice as much"
+            )
+            raise PlutoError(message)
+
+    def reached(self, units: int) -> bool:
+        """Return whether a process that did so many units is to end."""
+        if self.units is not None and units >= self.units:
+            return True
+        held = held_bytes() if self.held_bytes is not None else None
+        return held is not None and self.held_bytes is not None and held > self.held_bytes
+
+
+def serve(pipe: Connection, job: Job, slot: int, limits: Limits) -> None:
+    """Work until the pipe says stop or ends, or a limit is reached; tell errors, and close the session in every case."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with job.open(slot) as session:
-            _work(pipe, session)
+            limits.check_start()
+            _work(pipe, session, limits)
     except _AloneError:
         return
     except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
@@ -40,18 +79,23 @@ def serve(pipe: Connection, job: Job, slot: int) -> None:
         pipe.close()
 
 
-def _work(pipe: Connection, session: Session) -> None:
+def _work(pipe: Connection, session: Session, limits: Limits) -> None:
+    units = 0
     while True:
         _say(pipe, Message.READY)
         try:
-            batch = pipe.recv()
+            batch: Batch | None = pipe.recv()
         except (EOFError, OSError):
             return
         if batch is None:
             return
         for result in session.run(batch):
             _say(pipe, Message.RESULT, result)
+            units += 1
             if pipe.poll():  # during a batch, only "stop" or the end of the pipe can come
+                return
+            if isinstance(result, Lost) or limits.reached(units):
+                _say(pipe, Message.RETIRING)
                 return
 
 

@@ -74,6 +74,17 @@ class TestSequential(WorkerSuite):
     hooks, use = BASICS, "sequential"
 
 
+class TestThreads(WorkerSuite):
+    """`threads`."""
+
+    hooks, use = BASICS, "threads"
+
+    @pytest.fixture
+    def settings(self):
+        """Return two threads."""
+        return {"count": 2}
+
+
 class TestProcesses(WorkerSuite):
     """`processes`."""
 
