@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from pluto_core.jobs import StepResult, TrainingJob
 from pluto_core.moments import StepReport
 from pluto_core.pipeline.loader import Replacement
 from pluto_core.protocols import Trainer
-from pluto_core.run import evaluation, folders
+from pluto_core.run import checkpoints, evaluation, folders
+from pluto_core.run.assembly import training_job
 from pluto_core.run.display import Display, size_of
 from pluto_core.run.drawing import Step
 from pluto_core.run.evaluation import Judged
 from pluto_core.run.workspace import Workspace
 
 _PART_OF = {"train": "train", "validate": "val", "test": "test"}
-_BEST = "checkpoint (best)"
-_LAST = "checkpoint (last)"
 
 
 def execute(
@@ -203,37 +202,14 @@ class _Execution:
         return StepResult(numbers=numbers, files={f"predictions ({part})": path} if path else {}), judged
 
     def _checkpoint(self, run: folders.Run) -> Path:
-        files = run.steps.get("train", {}).get("files", {})
-        for kind in (_BEST, _LAST):
-            path = Path(files.get(kind, ""))
-            if files.get(kind) and path.is_file():
-                return path
-        message = f"run {run.path} has no checkpoint to evaluate; do the step 'train' first"
-        raise PlutoError(message)
+        path = checkpoints.of_run(run, checkpoints.BEST)
+        if path is None:
+            message = f"run {run.path} has no checkpoint to evaluate; do the step 'train' first"
+            raise PlutoError(message)
+        return path
 
     def _job(self, run: folders.Run, workspace: Workspace, parts: Mapping[str, Any]) -> TrainingJob:
-        experiment = self.experiment
-        context = workspace.context(run_dir=run.path, sample_spec=workspace.sample_spec)
-
-        def make(section: str) -> Callable[[], Any]:
-            return lambda: experiment.make(section, context)
-
-        def make_objective(model: Any) -> Any:
-            return experiment.make("objective", attrs.evolve(context, shared={"model": model}))
-
-        return TrainingJob(
-            run_dir=run.path,
-            seed=experiment.seed,
-            resolved=experiment.resolved,
-            make_model=make("model"),
-            make_objective=make_objective,
-            make_optimizer=make("optimizer"),
-            make_schedule=make("schedule"),
-            parts=parts,
-            loggers=experiment.make_all("loggers", context),
-            callbacks=experiment.make_all("callbacks", context),
-            interactive=self.display.interactive,
-        )
+        return training_job(workspace, run.path, parts, interactive=self.display.interactive)
 
     def _results(self, run: folders.Run, seconds: float) -> None:
         path = run.path / "results.json"

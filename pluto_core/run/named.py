@@ -1,0 +1,107 @@
+"""Some scenarios by their tokens: their samples, from the cache where it has them, else computed."""
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from pluto_core.errors import PlutoError, SampleError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.listing import Listing
+from pluto_core.pipeline import codec, manifest
+from pluto_core.pipeline.loader import BatchLoader
+from pluto_core.pipeline.selection import missing_tokens, select
+from pluto_core.protocols import BatchSource
+from pluto_core.run.workspace import Workspace
+from pluto_core.samples import Sample, check
+from pluto_core.scene import ScenarioId, Window
+
+PART = "test"
+"""Under which these batches are asked for: the part that nothing shuffles, cuts or varies."""
+
+
+@attrs.frozen
+class SomeSamples:
+    """Samples in this process's memory (`pluto_core.pipeline.filling.SampleReader`)."""
+
+    listing: Listing
+    samples: dict[str, Sample]
+    """By the scenario's key."""
+    shared = False
+
+    def get_many(self, keys: Sequence[str]) -> list[Sample]:
+        """Return samples in the order of `keys`."""
+        return [self.samples[key] for key in keys]
+
+    def batches(self, workspace: Workspace) -> BatchSource:
+        """Return them as batches, in order."""
+        settings = attrs.evolve(workspace.experiment.loader, workers=0, test_fraction=1.0)
+        spec, seed = workspace.sample_spec, workspace.experiment.seed
+        return BatchLoader(self, self.listing, spec=spec, settings=settings, part=PART, seed=seed)
+
+
+def samples_of(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
+    """Return the samples of every scenario that has one of these tokens, whatever the experiment's filter takes.
+
+    Args:
+        workspace: Of the experiment. Its cache is read where there is one, and never written.
+        tokens: Names of scenarios.
+
+    Raises:
+        PlutoError: A token is known neither to cache nor source, or its scenario gives no sample.
+    """
+    parts = [_stored(workspace, tokens)]
+    missing = missing_tokens(parts[0].listing, tokens)
+    if missing and workspace.source_recipe is not None:
+        parts.append(_computed(workspace, missing))
+        missing = missing_tokens(parts[1].listing, missing)
+    if missing:
+        where = "the cache" if workspace.source_recipe is None else "the dataset"
+        raise PlutoError(f"{where} has no scenario {', '.join(missing)}; `pluto scenarios FILE --csv -` lists tokens")
+    listing = Listing.concatenated([part.listing for part in parts])
+    place = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    order = sorted(range(len(listing)), key=lambda row: (place[listing.id(row).token], listing.id(row).start_us))
+    return SomeSamples(listing.take(np.asarray(order, np.int64)), {**parts[0].samples, **parts[-1].samples})
+
+
+def _stored(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
+    """Return those that the cache holds, if there is one."""
+    if not (workspace.cache_path / manifest.NAME).is_file():
+        return SomeSamples(Listing.of([]), {})
+    reader = workspace.folder.reader(workspace.builders.tags)
+    rows = np.flatnonzero(np.isin(reader.listing.tokens, np.asarray([token.encode() for token in tokens], np.bytes_)))
+    listing = reader.listing.take(rows)
+    keys = [one.key for one in listing.ids()]
+    return SomeSamples(listing, dict(zip(keys, reader.get_many(keys), strict=True)))
+
+
+def _computed(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
+    """Return those that the source has."""
+    source = workspace.source
+    assert source is not None
+    expand = workspace.experiment.filter.expand_scenarios
+    wanted = ScenarioFilter(scenario_tokens=tuple(tokens), expand_scenarios=expand)
+    listing = select(source, wanted, workspace.experiment.seed).listing
+    return SomeSamples(listing, {one.key: _sample(workspace, one) for one in listing.ids()})
+
+
+def _sample(workspace: Workspace, scenario: ScenarioId) -> Sample:
+    """Return a sample as a cache would give it back, so that a network sees the same numbers.
+
+    Raises:
+        PlutoError: The scenario gives none.
+    """
+    source = workspace.source
+    assert source is not None
+    builders = workspace.made_builders
+    sample: Sample = {}
+    try:
+        scene = source.load(scenario, Window.union(builder.window for _, builder in builders))
+        for _, builder in builders:
+            built = builder.build(scene.narrow(builder.window))
+            check(built, builder.spec)
+            sample |= codec.decode(codec.encode(built, builder.spec, workspace.experiment.cache.profile))
+    except SampleError as error:
+        message = f"scenario {scenario.token} gives no sample: {error.reason.value}: {error.detail}"
+        raise PlutoError(message) from None
+    return sample
