@@ -64,5 +64,5 @@ class LoaderSettings:
     )
     replacement: bool = setting(default=False, help="Draw training samples with replacement.")
     on_damaged: Literal["error", "replace"] = setting("error", "A value that cannot be read: stop, or take another sample.")
-    verify: bool = setting(default=False, help="Check every value's checksum, and the sample against its spec, when read.")
+    verify: bool = setting(default=False, help="Prove every sample that is read: checksum, spec, and what its builder asks.")
     poison: bool = setting(default=False, help="Overwrite buffers before they are used again, to find code that keeps views.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pluto_core.pipeline.folder import CacheFolder
     from pluto_core.pipeline.maintenance import Recompute
     from pluto_core.plugins import Catalogue
+    from pluto_core.run.recipes import Builders
 
 Decorated = Callable[..., Any]
 Names = tuple[str, ...]
@@ -67,7 +68,7 @@ def verify(
     experiment: Path | None,
     settings: Names,
 ) -> int:
-    """Read every value of CACHE, compare checksums and shapes, and repair the index.
+    """Read every value of CACHE, compare checksums and shapes, ask its builders, and repair the index.
 
     What is damaged is left out from then on, and the next cache step computes it again. Ends with 1 where anything is found.
     """
@@ -77,17 +78,20 @@ def verify(
     if (recompute is None) != (experiment is None):
         message = "--recompute N and --experiment FILE go together"
         raise click.UsageError(message)
-    folder = _opened(path, load_catalogue(modules, without))
+    catalogue = load_catalogue(modules, without)
+    folder = _opened(path, catalogue)
+    builders = _stored_builders(folder, catalogue)
     again = None
     if recompute is not None and experiment is not None:
         again = _recompute(folder, recompute, read_experiment(experiment, settings, modules, without))
     with bar("verify") as show:
-        report = maintenance.verify(folder, recompute=again, progress=show)
+        report = maintenance.verify(folder, make_builders=builders, recompute=again, progress=show)
     found = {
         "path": str(folder.path),
         "ok": report.ok,
         "values": report.values,
         "damaged": dict(report.damaged),
+        "reasons": dict(report.reasons),
         "lost": report.lost,
         "unreadable": dict(report.unreadable),
         "recomputed": report.recomputed,
@@ -224,6 +228,19 @@ def _opened(path: Path, catalogue: "Catalogue") -> "CacheFolder":
     if not path.is_dir():
         raise PlutoError(f"there is no cache at {path}; name the folder that `pluto show FILE` calls cache.path")
     return _folder(path, store_name(path), catalogue)
+
+
+def _stored_builders(folder: "CacheFolder", catalogue: "Catalogue") -> "Builders":
+    """Return the builders that made a cache, and say which are not here as they were then."""
+    from pluto_core.run.caches import stored_builders
+
+    manifest = folder.manifest
+    found = stored_builders(manifest, catalogue)
+    gone = [tag for tag in manifest.tags if tag not in found.tags]
+    if gone:
+        what = "are proved by checksum and shape alone: they are not installed, or have changed since"
+        click.echo(f"samples of {', '.join(gone)} {what}", err=True)
+    return found
 
 
 def _to_remove(path: Path, catalogue: "Catalogue") -> "CacheFolder":

@@ -36,6 +36,7 @@ def verified(told: Told) -> str:
     if told["recomputed"]:
         lines.append(f"{told['recomputed']:,} samples computed again, {len(told['different']):,} differences")
     lines += [f"  {count:,} damaged in {shard}" for shard, count in told["damaged"].items()]
+    lines += [f"  {count:,} {reason}" for reason, count in told["reasons"].items()]
     lines += [f"  {shard} cannot be read: {why}" for shard, why in told["unreadable"].items()]
     if told["lost"]:
         lines.append(f"  {told['lost']:,} values that the index listed are gone")

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError, TooManyFailuresError
 from pluto_core.jobs import Batch, Lost
 from pluto_core.listing import Listing
+from pluto_core.pipeline.checking import MakeBuilders
 from pluto_core.pipeline.failures import Failure, FailureLog
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.interrupts import Interrupts
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.progress import Meter, Progress
-from pluto_core.pipeline.session import CacheJob, Done, MakeBuilders, MakeSource, Unit
+from pluto_core.pipeline.session import CacheJob, Done, MakeSource, Unit
 from pluto_core.protocols import Worker
 
 Rows = npt.NDArray[np.int64]

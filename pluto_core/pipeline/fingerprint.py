@@ -60,7 +60,7 @@ def fingerprint(identity: Identity | None, builders: Sequence[tuple[str, SceneBu
     """
     return Fingerprint(
         source=None if identity is None else _plain(attrs.asdict(identity)),
-        builders={tag: _builder(builder, config) for tag, builder, config in builders},
+        builders={tag: described(builder, config) for tag, builder, config in builders},
         code={tag: source_hash(type(builder)) for tag, builder, _ in builders},
     )
 
@@ -79,7 +79,8 @@ def source_hash(kind: type) -> str:
     return state.hexdigest()
 
 
-def _builder(builder: SceneBuilder, config: Any) -> Plain:
+def described(builder: SceneBuilder, config: Any) -> Plain:
+    """Return what a fingerprint holds of one builder: its version, settings, window and arrays."""
     settings = attrs.asdict(config) if attrs.has(type(config)) else dict(config or {})
     window = attrs.asdict(builder.window)
     return _plain({"version": builder.version, "config": settings, "window": window, "spec": arrays.to_plain(builder.spec)})

@@ -6,7 +6,7 @@ shards/         sealed shards
 unsealed/       shards being written, each with its owner's lock
 index.bin       which shard holds what
 failures.jsonl  scenarios that gave no sample; failures/: of sessions that still run
-damaged.jsonl   values that `pluto cache verify` found damaged; damaged/: shards that cannot be read
+damaged.jsonl   values that `pluto cache verify` found damaged, and why; damaged/: shards that cannot be read
 locks/          who runs
 """
 
@@ -24,9 +24,11 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Listing
 from pluto_core.pipeline import failures, index, listings, manifest
+from pluto_core.pipeline.checking import MakeBuilders
 from pluto_core.pipeline.durable import explained, leftovers, remove, write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
 from pluto_core.pipeline.index import Index
+from pluto_core.pipeline.inspection import Damage
 from pluto_core.pipeline.locks import Lock, hold_run
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.reader import CacheReader
@@ -180,9 +182,12 @@ class CacheFolder:
             todo[tag] = rows
         return todo
 
-    def reader(self, tags: Sequence[str] | None = None, *, verify: bool = False) -> CacheReader:
-        """Return a reader of the samples that all of `tags` gave (None: all builders of the manifest)."""
-        return CacheReader(self, self.manifest.tags if tags is None else tags, verify=verify)
+    def reader(
+        self, tags: Sequence[str] | None = None, *, verify: bool = False, make_builders: MakeBuilders | None = None
+    ) -> CacheReader:
+        """Return a reader of the samples that all of `tags` gave (None: all builders of the manifest); see `CacheReader`."""
+        asked = self.manifest.tags if tags is None else tags
+        return CacheReader(self, asked, verify=verify, make_builders=make_builders)
 
     def save_listing(self, filter_digest: str, listing: Listing, funnel: Mapping[str, Any]) -> None:
         """Store what a filter took; see `listings.save`."""
@@ -221,10 +226,10 @@ class CacheFolder:
         with lock or contextlib.nullcontext():
             yield
 
-    def drop(self, damaged: Mapping[str, Sequence[bytes]]) -> None:
+    def drop(self, damaged: Mapping[str, Sequence[Damage]]) -> None:
         """Leave damaged values, by name of shard, out of the index from now on; the cache step computes them again."""
-        rows = [(name, key.decode(errors="surrogateescape")) for name, keys in damaged.items() for key in keys]
-        lines = [json.dumps({"shard": name, "key": key}) for name, key in rows]
+        rows = [(name, one.key.decode(errors="surrogateescape"), one) for name, found in damaged.items() for one in found]
+        lines = [json.dumps({"shard": name, "key": key, "reason": one.reason, "detail": one.detail}) for name, key, one in rows]
         with self.gate():
             place = self.path / DAMAGED
             before = place.read_bytes() if place.exists() else b""

@@ -14,8 +14,9 @@ from multiprocessing.process import BaseProcess
 import attrs
 
 from pluto_core.arrays import SampleSpec
-from pluto_core.errors import PlutoError, SampleError
+from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.pipeline import codec
+from pluto_core.pipeline.checking import Check, MakeBuilders, checks_of
 from pluto_core.pipeline.shards import Shards
 from pluto_core.protocols import ShardReader
 from pluto_core.samples import check
@@ -26,6 +27,15 @@ _AT_A_TIME = 64
 _CRASHES = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 
 
+@attrs.frozen
+class Damage:
+    """A value that is not what was, or should have been, stored."""
+
+    key: bytes
+    reason: Reason
+    detail: str
+
+
 @attrs.frozen(kw_only=True)
 class Finding:
     """What is wrong with one shard."""
@@ -33,8 +43,7 @@ class Finding:
     shard: str
     values: int = 0
     """Values read."""
-    damaged: tuple[bytes, ...] = ()
-    """Keys of damaged values."""
+    damaged: tuple[Damage, ...] = ()
     unreadable: str = ""
     """Why the shard cannot be read at all; empty where it can."""
 
@@ -48,6 +57,8 @@ class Inspection:
     """Specs of the builders by tag; a value of any other is damaged."""
     skip: Mapping[str, frozenset[bytes]]
     """Keys by shard that are known to be damaged and left out."""
+    make_builders: MakeBuilders | None = None
+    """Builders that are asked about their samples."""
 
 
 def inspect(asked: Inspection, names: Sequence[str], progress: Callable[[int], None]) -> Iterator[Finding]:
@@ -59,7 +70,7 @@ def inspect(asked: Inspection, names: Sequence[str], progress: Callable[[int], N
         progress: Called with the number of values read since it was called before.
     """
     if not asked.shards.store.shared:
-        yield from _findings((said for name in names for said in _read(asked, name)), progress)
+        yield from _findings(_said(asked, names), progress)
         return
     left = list(names)
     while left:
@@ -118,14 +129,19 @@ def _serve(pipe: Connection, asked: Inspection, names: Sequence[str]) -> None:
     """Be the helper; it ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):
-        for name in names:
-            for said in _read(asked, name):
-                pipe.send(said)
+        for said in _said(asked, names):
+            pipe.send(said)
 
 
-def _read(asked: Inspection, name: str) -> "Iterator[int | Finding]":
+def _said(asked: Inspection, names: Sequence[str]) -> "Iterator[int | Finding]":
+    checks = checks_of(asked.make_builders)
+    for name in names:
+        yield from _read(asked, name, checks)
+
+
+def _read(asked: Inspection, name: str, checks: Mapping[str, Check]) -> "Iterator[int | Finding]":
     """Yield numbers of values as they are read, and in the end what was found."""
-    damaged: list[bytes] = []
+    damaged: list[Damage] = []
     known = asked.skip.get(name, frozenset())
     try:
         reader = asked.shards.open(name)
@@ -135,8 +151,8 @@ def _read(asked: Inspection, name: str) -> "Iterator[int | Finding]":
     try:
         keys = sorted(set(reader.keys()) - known)
         for number, key in enumerate(keys, 1):
-            if _is_damaged(reader, key, asked.specs):
-                damaged.append(key)
+            found = _damage(reader, key, asked.specs, checks)
+            damaged += [found] if found else []
             if number % _AT_A_TIME == 0:
                 yield _AT_A_TIME
         yield len(keys) % _AT_A_TIME
@@ -147,11 +163,18 @@ def _read(asked: Inspection, name: str) -> "Iterator[int | Finding]":
         reader.close()
 
 
-def _is_damaged(reader: ShardReader, key: bytes, specs: Mapping[str, SampleSpec]) -> bool:
-    tag, _, scenario = key.partition(b"|")
+def _damage(reader: ShardReader, key: bytes, specs: Mapping[str, SampleSpec], checks: Mapping[str, Check]) -> Damage | None:
+    """Return what is wrong with a value, or None."""
+    raw_tag, _, scenario = key.partition(b"|")
     try:
         ScenarioId.from_key(scenario.decode())
-        check(codec.decode(reader.get(key), key=key, verify=True), specs[tag.decode()], dtypes=False)
-    except (SampleError, PlutoError, KeyError, OSError, UnicodeDecodeError):
-        return True
-    return False
+        tag = raw_tag.decode()
+        sample = codec.decode(reader.get(key), key=key, verify=True)
+        check(sample, specs[tag], dtypes=False)
+        if tag in checks:
+            checks[tag](sample)
+    except SampleError as error:
+        return Damage(key, error.reason, error.detail)
+    except (PlutoError, KeyError, OSError, UnicodeDecodeError) as error:
+        return Damage(key, Reason.DAMAGED_VALUE, str(error))
+    return None

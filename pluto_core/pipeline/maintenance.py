@@ -12,10 +12,11 @@ import numpy as np
 
 from pluto_core.errors import SampleError
 from pluto_core.pipeline import codec, listings
+from pluto_core.pipeline.checking import MakeBuilders
 from pluto_core.pipeline.durable import remove
 from pluto_core.pipeline.folder import LOCKS, CacheFolder
 from pluto_core.pipeline.index import EMPTY, Index, raw_key
-from pluto_core.pipeline.inspection import Finding, Inspection, inspect
+from pluto_core.pipeline.inspection import Damage, Finding, Inspection, inspect
 from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.shards import ASIDE
@@ -109,6 +110,8 @@ class VerifyReport:
     """Values read."""
     damaged: Mapping[str, int]
     """Damaged values by shard; they are left out of the index and computed again by the next cache step."""
+    reasons: Mapping[str, int]
+    """Damaged values by reason."""
     lost: int
     """Values that the index listed and that are gone, with their shard or without; they are computed again as well."""
     unreadable: Mapping[str, str]
@@ -136,20 +139,22 @@ class Recompute:
 def verify(
     folder: CacheFolder,
     *,
+    make_builders: MakeBuilders | None = None,
     recompute: Recompute | None = None,
     progress: Progress = silent,
 ) -> VerifyReport:
-    """Read every value, compare its checksums and its spec, and repair the index.
+    """Read every value, compare its checksums and its spec, ask its builder, and repair the index.
 
     Args:
         folder: The cache.
+        make_builders: Gives the builders that are asked about their samples (those that offer it); None: none is.
         recompute: Samples to compute again, or None.
         progress: Called with values read and values in all.
     """
     with folder.hold():
         folder.shards.adopt(lambda _text: None)
         before = Index.read(folder.path) or EMPTY
-        findings = _findings(folder, progress, sum(before.count(tag) for tag in before.tags))
+        findings = _findings(folder, make_builders, progress, sum(before.count(tag) for tag in before.tags))
         damaged = {finding.shard: finding.damaged for finding in findings if finding.damaged}
         unreadable = {finding.shard: finding.unreadable for finding in findings if finding.unreadable}
         for name in unreadable:
@@ -161,7 +166,8 @@ def verify(
         different = _recomputed(folder, recompute) if recompute else []
     return VerifyReport(
         values=sum(finding.values for finding in findings),
-        damaged={name: len(keys) for name, keys in damaged.items()},
+        damaged={name: len(found) for name, found in damaged.items()},
+        reasons=dict(Counter(one.reason.value for found in damaged.values() for one in found)),
         lost=_gone(before, after, damaged),
         unreadable=unreadable,
         recomputed=min(recompute.count, len(folder.reader().keys)) if recompute else 0,
@@ -169,10 +175,10 @@ def verify(
     )
 
 
-def _findings(folder: CacheFolder, progress: Progress, expected: int) -> list[Finding]:
+def _findings(folder: CacheFolder, make_builders: MakeBuilders | None, progress: Progress, expected: int) -> list[Finding]:
     """Return what is wrong with each sealed shard, without opening one in this process."""
     specs = {tag: folder.manifest.spec(tag) for tag in folder.manifest.tags}
-    asked = Inspection(shards=folder.shards, specs=specs, skip=folder.dropped())
+    asked = Inspection(shards=folder.shards, specs=specs, skip=folder.dropped(), make_builders=make_builders)
     done = 0
 
     def count(more: int) -> None:
@@ -183,13 +189,13 @@ def _findings(folder: CacheFolder, progress: Progress, expected: int) -> list[Fi
     return list(inspect(asked, [stamp.name for stamp in folder.shards.sealed()], count))
 
 
-def _gone(before: Index, after: Index, damaged: Mapping[str, Sequence[bytes]]) -> int:
+def _gone(before: Index, after: Index, damaged: Mapping[str, Sequence[Damage]]) -> int:
     """Return how many values an index listed that another one does not, those aside that are known to be damaged."""
     gone = 0
     for tag, places in zip(before.tags, before.places, strict=True):
         listed = before.keys[places >= 0]
         left = listed[after.places_of(tag, listed) < 0].tolist()
-        known = {key for keys in damaged.values() for key in keys}
+        known = {one.key for found in damaged.values() for one in found}
         gone += sum(raw_key(tag, key) not in known for key in left)
     return gone
 

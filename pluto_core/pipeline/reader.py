@@ -14,6 +14,7 @@ from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.listing import Listing
 from pluto_core.pipeline import codec, listings
+from pluto_core.pipeline.checking import Check, MakeBuilders, checks_of
 from pluto_core.pipeline.index import Index, shard_key
 from pluto_core.protocols import ShardReader
 from pluto_core.samples import Sample, check
@@ -59,10 +60,21 @@ class CacheReader:
     processes; the index is mapped into memory and shared.
     """
 
-    def __init__(self, folder: "CacheFolder", tags: Sequence[str], *, verify: bool = False) -> None:
+    def __init__(
+        self, folder: "CacheFolder", tags: Sequence[str], *, verify: bool = False, make_builders: MakeBuilders | None = None
+    ) -> None:
+        """Take what is to be read.
+
+        Args:
+            folder: The cache.
+            tags: Builders that a sample must be there of.
+            verify: Whether to prove every sample that is read: its checksum, its spec, and what its builder asks.
+            make_builders: Gives the builders that are asked then, in every process that reads; None: none is.
+        """
         self.folder = folder
         self.tags = tuple(tags)
         self._verify = verify
+        self._make_builders = make_builders
         self._specs = {tag: folder.manifest.spec(tag) for tag in self.tags}
         self.spec: Mapping[str, ArraySpec] = arrays.join(self._specs.items())
         """Spec of the merged samples."""
@@ -88,6 +100,11 @@ class CacheReader:
     def listing(self) -> Listing:
         """Return the scenarios of `keys`, row by row, with types and maps of the newest stored listing that has them."""
         return listings.described(self.keys.array, listings.load_all(self.folder.path))
+
+    @cached_property
+    def _checks(self) -> Mapping[str, Check]:
+        """Return what builders ask of their samples, by tag."""
+        return checks_of(self._make_builders)
 
     def get_many(self, keys: Sequence[str], names: Collection[str] | None = None) -> list[Sample]:
         """Return samples in the order of `keys`, in the dtypes at rest, as read-only views of private copies.
@@ -164,14 +181,16 @@ class CacheReader:
 
     def _decoded(self, tag: str, key: bytes, value: bytes | memoryview, wanted: Collection[str] | None, shard: int) -> Sample:
         try:
-            sample = codec.decode(value, key=key, verify=self._verify, names=wanted)
-            if self._verify:
-                spec = self._specs[tag]
-                check(sample, spec if wanted is None else {name: spec[name] for name in wanted}, dtypes=False)
+            if not self._verify:
+                return codec.decode(value, key=key, names=wanted)
+            sample = codec.decode(value, key=key, verify=True)
+            check(sample, self._specs[tag], dtypes=False)
+            if tag in self._checks:
+                self._checks[tag](sample)
         except SampleError as error:
             where = f"{key.decode()} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
             raise SampleError(error.reason, where) from None
-        return sample
+        return sample if wanted is None else {name: sample[name] for name in sample.keys() & wanted}
 
     def close(self) -> None:
         """Let go of all shards; the next read opens them again."""
@@ -181,5 +200,5 @@ class CacheReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
-        kept = ("folder", "tags", "_verify", "_specs", "spec")
+        kept = ("folder", "tags", "_verify", "_make_builders", "_specs", "spec")
         return {**{name: self.__dict__[name] for name in kept}, "_readers": {}}

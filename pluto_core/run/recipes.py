@@ -43,6 +43,11 @@ def recipe(component: Component, config: Any, *, seed: int, cache_home: Path) ->
     return Recipe(component.factory, config, seed, cache_home)
 
 
+def name_of(tag: str) -> str:
+    """Return the name of the builder that a tag was given to."""
+    return tag.partition("-")[0]
+
+
 def tags(names: list[str]) -> list[str]:
     """Return a tag for each builder: its name, with a number from its second use on."""
     seen: dict[str, int] = {}

@@ -231,7 +231,7 @@ class Workspace:
             settings = attrs.evolve(settings, workers=workers)
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
         loader = BatchLoader(
-            self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify),
+            self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify, make_builders=self.builders),
             self.stored.take(rows),
             spec=self.sample_spec,
             augmentations=augmentations if part == "train" else (),

@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cache_world
 
-from pluto_core.errors import PlutoError
+from pluto_core.errors import PlutoError, Reason
 from pluto_core.pipeline import transport
+from pluto_core.pipeline.inspection import Damage
 from pluto_core.pipeline.transport import INVENTORY, pull, push, store_at
 from pluto_core.places import remote
 
@@ -78,7 +79,7 @@ def test_what_was_found_damaged_stays_left_out(cached, url, tmp_path):
     """A value that `verify` dropped is not back after a pull."""
     (stamp, *_) = cached.shards.sealed()
     key = cached.shards.keys(stamp)[0]
-    cached.drop({stamp.name: [key]})
+    cached.drop({stamp.name: [Damage(key, Reason.OUT_OF_RANGE, "too far away")]})
     push(cached, url)
     copy = another(cached, tmp_path / "there")
     pull(url, copy)
