@@ -39,7 +39,8 @@ def predict(
     pluto predict FILE --scenario 1a2b3c4d5e6f7081
     pluto predict FILE --scenario TOKEN --scenario OTHER --checkpoint last --to plans.npz
 
-    Samples come from the cache where it has them, else from the dataset. `pluto scenarios FILE --csv -` lists tokens.
+    Samples come from the cache where it has them, else from the dataset; ends with 1 where a scenario gives none.
+    `pluto scenarios FILE --csv -` lists tokens.
     """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     if target is not None and target.suffix not in _ENDINGS:
         raise PlutoError(f"--to {target}: the name must end with {' or '.join(_ENDINGS)}")
@@ -52,12 +53,13 @@ def predict(
     path = checkpoints.find(experiment, checkpoint)
     workspace = Workspace(experiment, lambda text: click.echo(text, err=True))
     found = predicting.predict(workspace, tokens, path, workspace.note)
+    ending = int(ExitCode.FAILED if found.failed else ExitCode.OK)
     if target is None:
         click.echo(json.dumps(found.as_json()))
-        return int(ExitCode.OK)
+        return ending
     try:
         found.write(target)
     except OSError as error:
         raise PlutoError(f"--to {target}: {error.strerror}") from None
     click.echo(f"{len(found.listing)} scenarios planned: {target}", err=True)
-    return int(ExitCode.OK)
+    return ending

@@ -27,6 +27,10 @@ class SomeSamples:
     listing: Listing
     samples: dict[str, Sample]
     """By the scenario's key."""
+    failed: tuple[str, ...] = ()
+    """What was wrong with scenarios that give no sample."""
+    known: frozenset[str] = frozenset()
+    """Tokens that were found, those of failed scenarios included."""
     shared = False
 
     def get_many(self, keys: Sequence[str]) -> list[Sample]:
@@ -48,20 +52,23 @@ def samples_of(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
         tokens: Names of scenarios.
 
     Raises:
-        PlutoError: A token is known neither to cache nor source, or its scenario gives no sample.
+        PlutoError: A token is known neither to cache nor source, or no scenario gives a sample.
     """
     parts = [_stored(workspace, tokens)]
     missing = missing_tokens(parts[0].listing, tokens)
     if missing and workspace.source_recipe is not None:
         parts.append(_computed(workspace, missing))
-        missing = missing_tokens(parts[1].listing, missing)
+        missing = tuple(token for token in missing if token not in parts[1].known)
     if missing:
         where = "the cache" if workspace.source_recipe is None else "the dataset"
         raise PlutoError(f"{where} has no scenario {', '.join(missing)}; `pluto scenarios FILE --csv -` lists tokens")
+    failed = tuple(problem for part in parts for problem in part.failed)
     listing = Listing.concatenated([part.listing for part in parts])
+    if len(listing) == 0:
+        raise PlutoError("\n".join(failed))
     place = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     order = sorted(range(len(listing)), key=lambda row: (place[listing.id(row).token], listing.id(row).start_us))
-    return SomeSamples(listing.take(np.asarray(order, np.int64)), {**parts[0].samples, **parts[-1].samples})
+    return SomeSamples(listing.take(np.asarray(order, np.int64)), {**parts[0].samples, **parts[-1].samples}, failed)
 
 
 def _stored(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
@@ -82,26 +89,31 @@ def _computed(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
     expand = workspace.experiment.filter.expand_scenarios
     wanted = ScenarioFilter(scenario_tokens=tuple(tokens), expand_scenarios=expand)
     listing = select(source, wanted, workspace.experiment.seed).listing
-    return SomeSamples(listing, {one.key: _sample(workspace, one) for one in listing.ids()})
+    samples, failed, kept = {}, [], []
+    for row, one in enumerate(listing.ids()):
+        try:
+            samples[one.key] = _sample(workspace, one)
+            kept.append(row)
+        except SampleError as error:
+            failed.append(f"scenario {one.token} gives no sample: {error.reason.value}: {error.detail}")
+    return SomeSamples(
+        listing.take(np.asarray(kept, np.int64)), samples, tuple(failed), frozenset(one.token for one in listing.ids())
+    )
 
 
 def _sample(workspace: Workspace, scenario: ScenarioId) -> Sample:
     """Return a sample as a cache would give it back, so that a network sees the same numbers.
 
     Raises:
-        PlutoError: The scenario gives none.
+        SampleError: The scenario gives none.
     """
     source = workspace.source
     assert source is not None
     builders = workspace.made_builders
     sample: Sample = {}
-    try:
-        scene = source.load(scenario, Window.union(builder.window for _, builder in builders))
-        for _, builder in builders:
-            built = builder.build(scene.narrow(builder.window))
-            check(built, builder.spec)
-            sample |= codec.decode(codec.encode(built, builder.spec, workspace.experiment.cache.profile))
-    except SampleError as error:
-        message = f"scenario {scenario.token} gives no sample: {error.reason.value}: {error.detail}"
-        raise PlutoError(message) from None
+    scene = source.load(scenario, Window.union(builder.window for _, builder in builders))
+    for _, builder in builders:
+        built = builder.build(scene.narrow(builder.window))
+        check(built, builder.spec)
+        sample |= codec.decode(codec.encode(built, builder.spec, workspace.experiment.cache.profile))
     return sample

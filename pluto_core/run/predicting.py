@@ -31,6 +31,8 @@ class Predictions:
     listing: Listing
     found: tuple[Evaluated, ...]
     """Batches whose rows are those of the listing, in order."""
+    failed: tuple[str, ...] = ()
+    """What was wrong with scenarios that could not be planned."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, for a text file; modes that do not exist are left out."""
@@ -102,10 +104,12 @@ def predict(
         note: Told what is done.
 
     Raises:
-        PlutoError: A scenario is not known or gives no sample, or the checkpoint does not fit.
+        PlutoError: A scenario is not known, none gives a sample, or the checkpoint does not fit.
     """
     interval_s = workspace.truth_interval_s
     some = samples_of(workspace, tokens)
+    for problem in some.failed:
+        note(problem)
     note(f"planning {len(some.listing)} scenarios with {checkpoint}")
     job = training_job(workspace, checkpoint.parent, {PART: some.batches(workspace)}, interactive=False)
     trainer: Trainer = workspace.experiment.make("trainer", workspace.context(run_dir=checkpoint.parent))
@@ -115,6 +119,7 @@ def predict(
         interval_s=interval_s,
         listing=some.listing,
         found=tuple(trainer.evaluate(job, PART, checkpoint)),
+        failed=some.failed,
     )
 
 
