@@ -13,7 +13,7 @@ from pluto_core.component import Component, load
 from pluto_core.errors import SampleError
 from pluto_core.pipeline import codec
 from pluto_core.pipeline.layout import ANCHOR, Layout
-from pluto_core.protocols import SceneBuilder, Sketcher
+from pluto_core.protocols import SampleChecker, SceneBuilder, Sketcher
 from pluto_core.samples import Sample, check
 from pluto_core.scene import Scene, Window
 from pluto_core.sketch import Sketch
@@ -113,6 +113,13 @@ class BuilderSuite(ComponentSuite, suite=True):
             for key, array in sample.items():
                 if builder.spec[key].stored_dtype == builder.spec[key].dtype:
                     assert difference(array, np.asarray(read[key])) is None, key
+
+    def test_check(self, builder: SceneBuilder, scenes: Sequence[Scene]) -> None:
+        """Where it offers a check of stored samples, it takes its own."""
+        if not isinstance(builder, SampleChecker):
+            pytest.skip("the builder offers no check")
+        for scene in scenes:
+            builder.check(codec.decode(codec.encode(builder.build(scene), builder.spec, "default")))
 
     def test_samples_make_a_batch(self, builder: SceneBuilder, scenes: Sequence[Scene]) -> None:
         """Samples of different sizes stand in one batch; its rows begin with the samples."""

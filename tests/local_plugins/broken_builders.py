@@ -8,6 +8,7 @@ import numpy as np
 from broken_parts import caught_by, components
 
 from pluto_core import hookimpl
+from pluto_core.errors import Reason, SampleError
 from pluto_core.sketch import Sketch
 from pluto_core.testing.fake_samples import FakeAgents
 
@@ -152,6 +153,15 @@ class Blurred(_Agents):
         """Return boxes at NaN."""
         drawn = super().sketch(sample)
         return Sketch(boxes=tuple(attrs.evolve(box, heading_rad=float("nan")) for box in drawn.boxes))
+
+
+@caught_by("test_check")
+class Suspicious(_Agents):
+    """Refuses its own samples."""
+
+    def check(self, _sample):
+        """Refuse."""
+        raise SampleError(Reason.OUT_OF_RANGE, "too good to be true")
 
 
 @hookimpl
