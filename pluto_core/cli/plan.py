@@ -20,6 +20,7 @@ _MINUTE, _HOUR = 60, 3600
 @click.command()
 @experiment_options
 @click.option("--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Scenarios to compute.")
+@click.option("--shard", metavar="I/N", help="Forecast this part of an array job, as in `pluto run --shard`.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def plan(
@@ -28,6 +29,7 @@ def plan(
     modules: tuple[str, ...],
     without: tuple[str, ...],
     samples: int,
+    shard: str | None,
     as_json: bool,
     progress: bool,
 ) -> int:
@@ -37,12 +39,14 @@ def plan(
     """
     experiment = read_experiment(file, settings, modules, without)
     experiment.require_variables()
+    from pluto_core.pipeline.parts import Part
     from pluto_core.run import planning
     from pluto_core.run.workspace import Workspace
 
+    part = Part.read(shard) if shard is not None else None
     workspace = Workspace(experiment, lambda text: click.echo(text, err=True))
     with bar("measure", wanted=progress) as show:
-        forecast = planning.plan(workspace, samples=samples, progress=show)
+        forecast = planning.plan(workspace, samples=samples, part=part, progress=show)
     told = {"name": experiment.name, "cache": str(workspace.cache_path), **planning.plain(forecast)}
     text = "\n".join(_lines(forecast))
     click.echo(json.dumps(told, indent=2) if as_json else f"{experiment.name}: {text}")

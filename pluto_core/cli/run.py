@@ -13,6 +13,7 @@ from pluto_core.errors import PlutoError
 
 if TYPE_CHECKING:
     from pluto_core.experiment import Experiment
+    from pluto_core.pipeline.parts import Part
 
 _PLANNED = ("source", "features", "targets", "augmentations", "model", "objective", "cache", "trainer", "worker")
 _PROFILE_INTERVAL_S = 0.01
@@ -23,6 +24,11 @@ _PROFILE_INTERVAL_S = 0.01
 @experiment_options
 @click.option("only", "--only", metavar="STEP[,STEP]", help="Do these of the experiment's steps.")
 @click.option("out", "--out", metavar="DIR", help="Folder that holds the runs (output_dir).")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Compute this part of the cache, and nothing else: 0/4 is the first of four parts of an array job.",
+)
 @click.option("--fresh", is_flag=True, help="Start a new run; with the step cache, wipe the cache first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--progress/--no-progress", default=True, help="Show progress bars.")
@@ -34,6 +40,7 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     without: tuple[str, ...],
     only: str | None,
     out: str | None,
+    shard: str | None,
     fresh: bool,
     yes: bool,
     progress: bool,
@@ -49,14 +56,20 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     experiment.require_variables()
     experiment.require_extras()
     steps = _steps(experiment, only)
-    click.echo(plan(experiment, steps or experiment.steps))
+    part = _part(experiment, steps, shard)
+    if part is not None:
+        if fresh:
+            message = "--fresh would take the cache from other parts of the array job; remove it before: pluto cache rm CACHE"
+            raise PlutoError(message)
+        steps = ("cache",)
+    click.echo(plan(experiment, steps or experiment.steps, part))
     # Threads of OpenMP that wait spin for milliseconds by default: beside other busy processes a training step then takes ten
     # times as long. Some microseconds of it keep both: GCC's runtime, which torch brings, reads this when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():
         from pluto_core.run import execute
 
-        return execute(experiment, only=steps, fresh=fresh, yes=yes, progress=progress)
+        return execute(experiment, only=steps, fresh=fresh, yes=yes, progress=progress, part=part)
 
 
 def _quoted(text: str) -> str:
@@ -74,13 +87,29 @@ def _steps(experiment: "Experiment", only: str | None) -> tuple[str, ...]:
     return steps
 
 
-def plan(experiment: "Experiment", steps: tuple[str, ...]) -> str:
+def _part(experiment: "Experiment", steps: tuple[str, ...], shard: str | None) -> "Part | None":
+    """Return the part of an array job that this run is: `--shard`, else the reference's NUM_NODES and NODE_RANK.
+
+    The variables count for the step `cache` alone, for launchers set them for trainings too.
+    """
+    from pluto_core.pipeline.parts import Part
+
+    if shard is None:
+        return Part.of_environment(os.environ) if (steps or experiment.steps) == ("cache",) else None
+    if "cache" not in (steps or experiment.steps):
+        raise PlutoError(f"--shard {shard} divides the step 'cache', which is none of the steps to do")
+    return Part.read(shard)
+
+
+def plan(experiment: "Experiment", steps: tuple[str, ...], part: "Part | None" = None) -> str:
     """Return in a few lines what a run is about to do, from names alone."""
     lines = [f"{experiment.name}: {', '.join(steps)} (seed {experiment.seed}, runs in {experiment.output_dir})"]
     for section in _PLANNED:
         chosen = ", ".join(selection.use for selection in experiment.selected(section))
         if chosen:
             lines.append(f"  {section:<13} {chosen}{f' in {experiment.cache.path}' if section == 'cache' else ''}")
+    if part is not None:
+        lines.append(f"  {'shard':<13} {part}: whole logs, the step cache alone")
     lines += [f"  note: {note}" for note in experiment.notes]
     return "\n".join(lines)
 

@@ -99,8 +99,10 @@ class CacheFolder:
             if not cleared:
                 self._refuse_strangers()
             self.path.mkdir(parents=True, exist_ok=True)
-            Manifest(store=self.name, suffix=self.store.suffix, fingerprint=asked).write(self.path)
-            return
+            with self.gate():  # parts of an array job begin at the same time
+                if not (self.path / manifest.NAME).exists():
+                    Manifest(store=self.name, suffix=self.store.suffix, fingerprint=asked).write(self.path)
+                    return
         found = self.manifest
         different = found.fingerprint.differences(asked)
         if different:

@@ -15,6 +15,7 @@ from pluto_core.experiment import Experiment
 from pluto_core.jobs import StepResult, TrainingJob
 from pluto_core.moments import StepReport
 from pluto_core.pipeline.loader import Replacement
+from pluto_core.pipeline.parts import Part
 from pluto_core.protocols import Trainer
 from pluto_core.run import checkpoints, evaluation, folders
 from pluto_core.run.assembly import training_job
@@ -27,7 +28,13 @@ _PART_OF = {"train": "train", "validate": "val", "test": "test"}
 
 
 def execute(
-    experiment: Experiment, *, only: Collection[str] = (), fresh: bool = False, yes: bool = False, progress: bool = True
+    experiment: Experiment,
+    *,
+    only: Collection[str] = (),
+    fresh: bool = False,
+    yes: bool = False,
+    progress: bool = True,
+    part: Part | None = None,
 ) -> int:
     """Run the steps of an experiment and return the exit code.
 
@@ -37,26 +44,34 @@ def execute(
         fresh: Start a new run whatever there is; with the step `cache`, wipe the cache first, after asking.
         yes: Do not ask.
         progress: Whether to show progress bars.
+        part: Of an array job, which computes this part of the cache and nothing else.
 
     Raises:
         PlutoError: A step cannot be done.
         KeyboardInterrupt: The user stopped it; what is done is kept.
     """
-    done = perform(experiment, only=only, fresh=fresh, yes=yes, progress=progress)
+    done = perform(experiment, only=only, fresh=fresh, yes=yes, progress=progress, part=part)
     return ExitCode.FAILED if done is None else ExitCode.OK
 
 
 def perform(
-    experiment: Experiment, *, only: Collection[str] = (), fresh: bool = False, yes: bool = False, progress: bool = True
+    experiment: Experiment,
+    *,
+    only: Collection[str] = (),
+    fresh: bool = False,
+    yes: bool = False,
+    progress: bool = True,
+    part: Part | None = None,
 ) -> folders.Run | None:
     """Run the steps of an experiment and return the run; None where the user was asked and said no. As `execute` otherwise."""
-    return _Execution(experiment, Display(progress=progress)).run(only, fresh=fresh, yes=yes)
+    return _Execution(experiment, Display(progress=progress), part).run(only, fresh=fresh, yes=yes)
 
 
 @attrs.define
 class _Execution:
     experiment: Experiment
     display: Display
+    part: Part | None = None
     files: dict[str, Path] = attrs.field(factory=dict[str, Path])
     parts: list[str] = attrs.field(factory=list[str])
     """What the steps to do read: an empty one is told before hours are spent."""
@@ -66,8 +81,14 @@ class _Execution:
         if fresh and "cache" in steps and not self._wipe_allowed(yes=yes):
             return None
         workspace = Workspace(self.experiment, self.display.note)
-        run = folders.claim(
-            self.experiment.output_dir, self.experiment.resolved, self.experiment.settings, fresh=fresh, again=bool(only)
+        workspace.part = self.part
+        output_dir = self.experiment.output_dir
+        run = folders.claim(  # parts of an array job run at the same time: each has runs of its own
+            output_dir / f"shard-{self.part.name}" if self.part else output_dir,
+            self.experiment.resolved,
+            self.experiment.settings,
+            fresh=fresh,
+            again=bool(only),
         )
         self.files["run"] = run.path / folders.RESOLVED
         if run.continued:
@@ -160,8 +181,11 @@ class _Execution:
             reasons = ", ".join(f"{count} {reason}" for reason, count in report.failed.items())
             parts.append(f"{failed} failed ({reasons}); see {workspace.cache_path / 'failures.jsonl'}")
         self.display.say(f"cache: {'; '.join(parts) or 'nothing to do'}")
+        if self.part is not None:
+            self.display.say(f"shard {self.part}: {workspace.coverage()}")
         numbers = {
             "listed": len(listing),
+            "shard": str(self.part) if self.part else None,
             "present": report.present,
             "computed": report.done,
             "failed": dict(report.failed),

@@ -21,6 +21,7 @@ from pluto_core.pipeline.failures import Failures
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.maintenance import size_of_shards
+from pluto_core.pipeline.parts import Part
 from pluto_core.pipeline.selection import filter_digest, select
 from pluto_core.pipeline.session import CacheJob
 from pluto_core.protocols import ScenarioSource, Worker
@@ -79,6 +80,7 @@ def plan(
     workspace: Workspace,
     *,
     samples: int = 200,
+    part: Part | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Forecast:
     """Measure a sample of what the cache lacks. The cache is read and never written.
@@ -86,6 +88,7 @@ def plan(
     Args:
         workspace: Of the experiment.
         samples: Scenarios to compute.
+        part: Part of an array job to forecast; None: the whole.
         progress: Called with scenarios computed and scenarios of the sample.
 
     Raises:
@@ -97,6 +100,7 @@ def plan(
         raise PlutoError(message)
     folder, problems = _existing(workspace)
     listing = _listing(workspace, source, folder)
+    listing = listing.take(part.rows(listing)) if part else listing
     work = _work(workspace, listing, folder)
     warm, batches = _sample(work, listing, samples)
     total = sum(len(batch.units) for batch in (*warm, *batches))

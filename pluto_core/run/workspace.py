@@ -19,6 +19,7 @@ from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.loader import BatchLoader, Replacement
+from pluto_core.pipeline.parts import Part
 from pluto_core.pipeline.progress import Progress
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.places import cache_home
@@ -39,6 +40,8 @@ class Workspace:
         self.note = note
         self.home = cache_home()
         self.funnel: list[tuple[str, int]] = []
+        self.part: Part | None = None
+        """What of the listing the cache step is to compute; None: all of it."""
         self._loaders: list[BatchLoader] = []
 
     def context(self, **more: Any) -> Context:
@@ -158,19 +161,31 @@ class Workspace:
         if self.source_recipe is None:
             message = "the step 'cache' needs a [source], and cache.only must be false"
             raise PlutoError(message)
+        if self.part is not None and not self.store.shared:
+            message = f"cache.use = {self._cache_name!r} ends with its process, so parts of it never meet; choose another one"
+            raise PlutoError(message)
         return cache_scenarios(
             make_source=self.source_recipe,
             make_builders=self.builders,
-            listing=self.listing,
+            listing=self.listing.take(self.part.rows(self.listing)) if self.part else self.listing,
             tags=self.builders.tags,
             folder=self.folder,
             worker=self.experiment.make("worker", self.context()),
             max_failures=self.experiment.max_failures,
             retry=self.experiment.cache.retry_failures,
             profile=self.experiment.cache.profile,
+            part=self.part.name if self.part else "all",
             progress=progress,
             note=self.note,
         )
+
+    def coverage(self) -> str:
+        """Return how much of the listing is in the cache by now, whoever computed it."""
+        keys, known = np.unique(keys_of(self.listing)), self.folder.index()
+        missing = np.setdiff1d(keys, known.keys[known.complete(self.builders.tags)])
+        failed = np.isin(missing, np.unique([key.encode() for _, key in self.folder.failures()])).sum()
+        text = f"{len(keys) - len(missing):,} of {len(keys):,} scenarios are in the cache by now"
+        return text + (f", {failed:,} failed" if failed else "") + (": the whole is done" if failed == len(missing) else "")
 
     def incomplete(self) -> bool:
         """Return whether the cache step has something to do."""
