@@ -9,6 +9,9 @@
     samples = api.open_cache("runs/cache")
     first = samples.get_many(samples.keys[:1])[0]["agent/position"]
 
+    scenarios = api.scenarios(experiment)  # or the path of a run or a cache
+    scenarios.scene(0), scenarios.sample(0), scenarios.drawing(0)
+
 Nothing here imports torch; what an experiment selects does, when it runs. Mistakes are `pluto_core.PlutoError`.
 """
 
@@ -26,10 +29,12 @@ from pluto_core.experiment import Experiment
 from pluto_core.experiment.tomltext import write_value
 from pluto_core.pipeline.reader import CacheReader
 from pluto_core.plugins import Catalogue
-from pluto_core.run.caches import cache_at
+from pluto_core.run.caches import cache_at, stored_builders
 from pluto_core.run.execute import perform
+from pluto_core.run.opening import of_experiment, results_of, scenarios_at
+from pluto_core.run.scenarios import Drawing, Note, Scenarios, silent
 
-__all__ = ["Checked", "Finished", "check", "open_cache", "read", "run"]
+__all__ = ["Checked", "Drawing", "Finished", "Scenarios", "check", "open_cache", "read", "results", "run", "scenarios"]
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -137,11 +142,55 @@ def open_cache(
     Args:
         path: Folder of the cache.
         builders: Tags of the builders whose arrays are wanted; None: all that ever wrote into the cache.
-        verify: Whether to compare checksums when values are read.
+        verify: Whether to prove what is read: checksums, shapes, and what the builders ask of their samples.
         modules: Names of modules to load as plugins, for caches that they store.
         without: Names of plugins to leave out.
 
     Raises:
         PlutoError: There is no cache, or it cannot be read.
     """
-    return cache_at(Path(path), Catalogue.load(modules=modules, without=without)).reader(builders, verify=verify)
+    catalogue = Catalogue.load(modules=modules, without=without)
+    folder = cache_at(Path(path), catalogue)
+    made = stored_builders(folder.manifest, catalogue) if verify else None
+    return folder.reader(builders, verify=verify, make_builders=made)
+
+
+def scenarios(
+    what: Experiment | str | os.PathLike[str],
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    part: str | None = None,
+    modules: Sequence[str] = (),
+    without: Collection[str] = (),
+    note: Note = silent,
+) -> Scenarios:
+    """Return scenarios to look at: of an experiment, of a cache, or of a run with what it planned.
+
+    Nothing is computed before it is asked for, and nothing is written. `listing` says what there is; `scene`, `sample` and
+    `drawing` take a row of it or a token.
+
+    Args:
+        what: What `read` gave, or the path of an experiment's file, of a run or of a cache.
+        settings: What overrides the file of an experiment, as in `read`, or as `KEY=VALUE`s.
+        part: Of a run: which predictions, `val` or `test`; None: the last there are.
+        modules: Names of modules to load as plugins.
+        without: Names of plugins to leave out.
+        note: Takes lines for the user.
+
+    Raises:
+        PlutoError: There is no such thing, or it cannot be read.
+    """
+    if isinstance(what, Experiment):
+        return of_experiment(what, note)
+    if isinstance(settings, Mapping):
+        settings = [f"{key}={_written(key, value)}" for key, value in settings.items()]
+    return scenarios_at(Path(what), settings=settings, modules=modules, without=without, part=part, note=note)
+
+
+def results(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Return the numbers of a run: its `results.json`, or of a run that did not end, what it did so far.
+
+    Raises:
+        PlutoError: There is no run at that path.
+    """
+    return results_of(Path(path))

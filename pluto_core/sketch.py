@@ -66,6 +66,21 @@ class Area:
 
 
 @attrs.frozen(kw_only=True, eq=False)
+class Track:
+    """One road user over the T steps of a sample, for drawings that move."""
+
+    positions: Floats
+    """(T, 2) centre of its box, m, ego frame of time zero."""
+    headings_rad: Floats
+    """(T,)"""
+    valid: npt.NDArray[np.bool_]
+    """(T,) whether it is known where it was."""
+    length_m: float
+    width_m: float
+    role: Role
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class Raster:
     """A picture under the drawing, such as a signed distance field."""
 
@@ -87,10 +102,17 @@ class Sketch:
     radius_m: float = 60.0
     """Half the side of the square to show."""
     notes: tuple[str, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    """The same road users as the boxes, over time; those without a track stand still."""
+    present: int = 0
+    """Step of the tracks that is time zero."""
+    interval_s: float = 0.1
+    """Time between two steps of the tracks."""
 
 
 def joined(sketches: Sequence[Sketch]) -> Sketch:
-    """Return one sketch of what several builders draw of a sample: all marks, the first raster, the greatest radius."""
+    """Return one sketch of what several builders draw of a sample: all marks, first raster and tracks, greatest radius."""
+    moving = next((sketch for sketch in sketches if sketch.tracks), Sketch())
     return Sketch(
         lines=tuple(chain.from_iterable(sketch.lines for sketch in sketches)),
         boxes=tuple(chain.from_iterable(sketch.boxes for sketch in sketches)),
@@ -98,4 +120,7 @@ def joined(sketches: Sequence[Sketch]) -> Sketch:
         raster=next((sketch.raster for sketch in sketches if sketch.raster is not None), None),
         radius_m=max(sketch.radius_m for sketch in sketches),
         notes=tuple(chain.from_iterable(sketch.notes for sketch in sketches)),
+        tracks=moving.tracks,
+        present=moving.present,
+        interval_s=moving.interval_s,
     )

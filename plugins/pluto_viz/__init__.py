@@ -1,1 +1,1 @@
-"""Pictures of scenarios: what was known, what happened, what was planned."""
+"""Pictures of scenarios and reports of runs: what was known, what happened, what was planned."""

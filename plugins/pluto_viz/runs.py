@@ -1,11 +1,11 @@
 """The pictures of a run."""
 
-import math
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from pluto_core.moments import DrawnScenario, StepView
+from pluto_core.moments import StepView
+from pluto_viz.captions import title
 from pluto_viz.scenario import figure, save
 
 COUNT = 3
@@ -29,16 +29,6 @@ def draw_step(step: StepView) -> Mapping[str, Path]:
     except Exception as error:  # noqa: BLE001 -- a drawing that fails must not cost the evaluation that is done
         step.note(f"pictures could not be drawn: {_account(error)}")
     return pictures
-
-
-def title(drawn: DrawnScenario, rank: str = "") -> str:
-    """Return the title of a picture: what it is and how good the plan was, then type, log and token."""
-    ade, fde = drawn.errors["ade_top1_m"], drawn.errors["fde_top1_m"]
-    judged = "no truth to compare with" if math.isnan(ade) else f"FDE {fde:.2f} m, ADE {ade:.2f} m (most probable mode)"
-    if not math.isnan(ade) and math.isnan(fde):
-        judged = f"ADE {ade:.2f} m (most probable mode; the last pose is not known)"
-    headline = f"{rank}: {judged}" if rank else judged
-    return f"{headline}\n{drawn.scenario_type}   log {drawn.id.log}   token {drawn.id.token}"
 
 
 def _account(error: Exception) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pluto_core.samples import Array
 from pluto_core.scene import LightStatus
-from pluto_core.sketch import Box, Line, Raster, Role, Sketch
+from pluto_core.sketch import Area, Box, Line, Raster, Role, Sketch, Track
 from pluto_planner.config import PlutoFeaturesConfig
 
 AGENT_ROLES = (Role.EGO, Role.VEHICLE, Role.PEDESTRIAN, Role.BICYCLE)
@@ -26,14 +26,32 @@ def sketch(sample: Mapping[str, Array], config: PlutoFeaturesConfig) -> Sketch:
     present = config.history_steps
     lines = [*_map_lines(sample), *_reference_lines(sample), *_tracks(sample, present)]
     boxes = [*_agent_boxes(sample, present), *_static_boxes(sample)]
-    return Sketch(lines=tuple(lines), boxes=tuple(boxes), raster=_raster(sample, config), radius_m=min(config.radius, 60.0))
+    return Sketch(
+        lines=tuple(lines),
+        boxes=tuple(boxes),
+        areas=tuple(_map_areas(sample)),
+        raster=_raster(sample, config),
+        radius_m=min(config.radius, 60.0),
+        tracks=tuple(_moving(sample, present)),
+        present=present,
+        interval_s=config.sample_interval,
+    )
+
+
+def _edges(sample: Mapping[str, Array]) -> Array:
+    """Return (polygon, 3, 21, 2) the three lines of each polygon with their last points, m."""
+    position, vector = sample["map/point_position"], sample["map/point_vector"]
+    return np.concatenate([position, position[:, :, -1:] + vector[:, :, -1:]], axis=2).astype(np.float64)
+
+
+def _map_areas(sample: Mapping[str, Array]) -> Iterator[Area]:
+    for kind, (_, left, right) in zip(sample["map/polygon_type"], _edges(sample), strict=True):
+        yield Area(points=np.concatenate([left, right[::-1]]), role=TYPE_ROLES[int(kind)])
 
 
 def _map_lines(sample: Mapping[str, Array]) -> Iterator[Line]:
     kind, light = sample["map/polygon_type"], sample["map/polygon_tl_status"]
-    position, vector = sample["map/point_position"], sample["map/point_vector"]
-    edges = np.concatenate([position, position[:, :, -1:] + vector[:, :, -1:]], axis=2).astype(np.float64)
-    for index, (center, left, right) in enumerate(edges):
+    for index, (center, left, right) in enumerate(_edges(sample)):
         role = TYPE_ROLES[int(kind[index])]
         side = Role.CROSSWALK if kind[index] == CROSSWALK_TYPE else Role.BOUNDARY
         yield Line(points=left, role=side)
@@ -57,6 +75,19 @@ def _tracks(sample: Mapping[str, Array], present: int) -> Iterator[Line]:
         for role, part in ((Role.HISTORY, steps <= present), (Role.FUTURE, steps >= present)):
             if np.count_nonzero(valid & part) > 1:
                 yield Line(points=position[valid & part].astype(np.float64), role=role)
+
+
+def _moving(sample: Mapping[str, Array], present: int) -> Iterator[Track]:
+    for index in np.flatnonzero(sample["agent/valid_mask"].any(axis=1)):
+        valid = np.asarray(sample["agent/valid_mask"][index], np.bool_)
+        heading = sample["agent/heading"][index].astype(np.float64)
+        position = sample["agent/position"][index].astype(np.float64)
+        if index == 0:
+            position = position + CENTER_FROM_REAR_AXLE_M * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+        shown = present if valid[present] else int(np.argmax(valid))
+        width, length = (float(side) for side in sample["agent/shape"][index, shown])
+        role = AGENT_ROLES[int(sample["agent/category"][index])]
+        yield Track(positions=position, headings_rad=heading, valid=valid, length_m=length, width_m=width, role=role)
 
 
 def _agent_boxes(sample: Mapping[str, Array], present: int) -> Iterator[Box]:

@@ -4,9 +4,10 @@ import pytest
 
 from pluto_core.plan import Plan
 from pluto_core.sketch import Area, Box, Line, Raster, Role, Sketch
-from pluto_viz.palette import OTHERS_FUTURE, STYLES
+from pluto_viz.palette import LIGHT
 from pluto_viz.scenario import figure, save
 
+STYLES, OTHERS_FUTURE = LIGHT.styles, LIGHT.others_future
 WAY = np.array([[0.0, 0.0], [10.0, 1.0], [20.0, 4.0]])
 PLAN = Plan(trajectories=np.zeros((1, 8, 4, 3)), probabilities=np.array([[0.5, 0.3, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0]]))
 
@@ -43,6 +44,7 @@ def test_every_role_can_be_drawn_and_explained(tmp_path):
     )
     picture = figure(sketch, PLAN)
     expected = [style.legend for style in STYLES.values() if style.legend]
+    expected[expected.index("planned")] = "planned (50%, 30%, 20%)"
     assert words(picture) == [*expected, "distance (dark: low)"]
     assert save(picture, tmp_path / "new" / "all.png").stat().st_size > 10_000
 
