@@ -16,6 +16,8 @@ import numpy as np
 
 from pluto_basics.stores_files import FileShards
 from pluto_basics.stores_memory import MemoryShards
+from pluto_basics.workers.processes import Processes
+from pluto_basics.workers.threads import Threads
 from pluto_core.arrays import ArrayClass, ArraySpec
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.jobs import Identity
@@ -95,13 +97,15 @@ class Agents:
     }
 
     def build(self, scene):
-        """Return arrays; a token with `nan` gives one that is not finite, one with `boom` an exception."""
+        """Return arrays; a token with `nan` gives one that is not finite, `boom` raises, `hog` takes four gigabytes."""
         assert scene.window == self.window
         seed = int(scene.ego.position[0, 0])
         rng = np.random.default_rng(seed)
         count = int(rng.integers(0, 40))
         if "boom" in scene.id.token:
             raise RuntimeError(scene.id.token)
+        if "hog" in scene.id.token:
+            count = len(np.ones(1 << 32, np.uint8)) & 1
         position = rng.normal(size=(count, 11, 2))
         if "nan" in scene.id.token:
             position = np.full((1, 11, 2), np.nan)
@@ -156,6 +160,9 @@ class Here:
                     yield number, place, result
 
 
+WORKERS = {"here": lambda _count: Here(), "threads": Threads, "processes": Processes}
+
+
 def folder_at(path, store="lmdb"):
     """Return a cache folder."""
     return CacheFolder(Path(path), STORES[store]())
@@ -197,16 +204,19 @@ def say(text):
 
 
 def main(path, store, logs, scenarios, delay_s="0", *options):
-    """Run the cache step and print its report."""
+    """Run the cache step and print its report; an option `worker=processes` and `count=2` say with what."""
     settings = dict(option.split("=") for option in options)
     caching.CacheJob = partial(session.CacheJob, seal_samples=int(settings.get("seal", "5000")))
     if "file_bytes" in settings:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(settings["file_bytes"]), resource.RLIM_INFINITY))
+    if "memory_bytes" in settings:
+        resource.setrlimit(resource.RLIMIT_AS, (int(settings["memory_bytes"]), resource.RLIM_INFINITY))
     say("ready")
     try:
         report = cache(
             folder_at(path, store),
-            listing(int(logs), int(scenarios)),
+            listing(int(logs), int(scenarios), special=tuple(filter(None, settings.get("special", "").split(",")))),
+            worker=WORKERS[settings.get("worker", "here")](int(settings.get("count", "1"))),
             source=Source(delay_s=float(delay_s)),
             note=say,
             progress=lambda state: say(f"at {state.done}"),

@@ -25,7 +25,7 @@ _CLOSING_S = 120.0
 _LOOK_S = 0.5
 """Time between two looks at the memory of processes."""
 _FALSE_STARTS = 3
-"""Processes that may die in a row before any of them begins; then there is a reason that will not go away."""
+"""Processes that may die in a row before they begin, while none does anything: the reason will not go away."""
 _TRIES = 2
 """How often a unit is begun before it is given up."""
 
@@ -156,13 +156,14 @@ class Crew:
         hand.since = time.monotonic()
         if message is Message.FAILED:
             raise _told(*content)
+        self._false_starts = 0
         if message is Message.RESULT and hand.task is not None:
             yield from self._result(hand.task, content)
         elif message is Message.RETIRING:
             self._put_back(hand)
         elif message is Message.READY:
             _check_complete(hand.task)
-            hand.task, hand.idle, hand.begun, self._false_starts = None, True, True, 0
+            hand.task, hand.idle, hand.begun = None, True, True
 
     def _result(self, task: _Task, content: Any) -> Iterator[Result]:
         """Yield a result; of a unit that its process has too little memory for, only after another one tried."""
