@@ -21,7 +21,7 @@ class Deal:
 
         Args:
             group: The one that the worker was at: the next batch of it comes first, then an untouched group, and in the end
-                a part of the group of which most is left.
+                one of the group of which most is left.
         """
         if group not in self._begun:
             group = self._begin() or max(self._begun, key=lambda name: len(self._begun[name]), default=None)

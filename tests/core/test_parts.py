@@ -21,17 +21,13 @@ from pluto_core.scene import ScenarioId
 
 
 def listing_of(sizes):
-    rows = [
-        (ScenarioId(f"log-{log}", f"{place:04x}", place), "any", "town")
-        for log, size in enumerate(sizes)
-        for place in range(size)
-    ]
-    return Listing.of(rows)
+    ids = [ScenarioId(f"log-{log}", f"{place:04x}", place) for log, size in enumerate(sizes) for place in range(size)]
+    return Listing.of([(identity, "any", "town") for identity in ids])
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=12), count=st.integers(1, 9), seed=st.integers(0, 9))
 def test_parts_are_a_partition(sizes, count, seed):
-    """Every scenario is in one part, whole logs are, whatever the order of the listing, and no part has more than a log too many."""
+    """Each scenario is in one part, whole logs are, in any order of the listing; no part has more than a log too many."""
     listing = listing_of(sizes)
     parts = [Part(number, count).rows(listing) for number in range(count)]
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(listing)))
@@ -69,7 +65,7 @@ def test_makers_of_one_cache(tmp_path):
     with one.hold("0-of-2"), other.hold("1-of-2"):
         world.prepared(one, ("agents",))
         world.prepared(other, ("future",))
-    assert one.manifest.tags == ["agents", "future"]
+    assert one.manifest.tags == ("agents", "future")
 
 
 @given(
@@ -99,6 +95,6 @@ def test_logs_stay_with_their_worker():
     deal = Deal(batches)
     took = [deal.take(group) for group in (None, None, "a", "b", "b", "c", "c", "a", None)]
     assert [(number, batch.group) for number, batch in filter(None, took)] == [
-        (0, "a"), (4, "b"), (1, "a"), (5, "b"), (6, "c"), (7, "c"), (3, "a"), (2, "a"),
+        (0, "a"), (4, "b"), (1, "a"), (5, "b"), (6, "c"), (7, "c"), (2, "a"), (3, "a"),
     ]  # fmt: skip
     assert took[-1] is None

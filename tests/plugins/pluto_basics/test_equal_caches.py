@@ -21,7 +21,7 @@ SHUFFLED = WANTED.take(np.random.default_rng(3).permutation(len(WANTED)))
 
 TABLE = {
     "threads 3": (Threads(3), WANTED, 1),
-    "processes 2, replaced after 10": (Processes(2, max_units=10), WANTED, 1),
+    "processes 2, replaced after 40": (Processes(2, max_units=40), WANTED, 1),
     "shuffled": (Sequential(), SHUFFLED, 1),
     "shuffled, threads 2": (Threads(2), SHUFFLED, 1),
     "shards 0/3, 1/3, 2/3": (Sequential(), WANTED, 3),
