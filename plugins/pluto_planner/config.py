@@ -82,6 +82,9 @@ class PlutoModelConfig:
     ref_free_traj: bool = setting(default=True, help="Add the trajectory that needs no reference line.")
     interval_s: float = setting(0.1, "Time between two planned steps, seconds.", above=0)
     parity: bool = setting(default=False, help="Compute what the reference computes in batches, with its defects.")
+    weights: str | None = setting(
+        None, "File of weights to begin with: a checkpoint, or what `pluto model import` wrote. Absent: fresh ones."
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -1,14 +1,18 @@
 """The model `pluto`: the network, and its outputs as a plan."""
 
-import attrs
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from pluto_core.component import Context
+from pluto_core.errors import PlutoError
 from pluto_core.plan import Forecast, Plan
 from pluto_planner.config import PlutoModelConfig
 from pluto_planner.network.batch import Batch, Group, Outputs
 from pluto_planner.network.planner import PlutoNetwork
+from pluto_planner.network.reference import misfit
+from pluto_planner.weights import network_settings, read_weights
 
 _NO_LINE = -1e5
 """Logits of padded reference lines lie below this."""
@@ -65,7 +69,17 @@ def _softmax(logits: Tensor, has_line: Tensor) -> Tensor:
 
 
 def make(config: PlutoModelConfig, _context: Context) -> PlutoModel:
-    """Return the network with fresh weights."""
-    settings = attrs.asdict(config)
-    del settings["interval_s"]
-    return PlutoModel(**settings)
+    """Return the network with fresh weights, or with those of the file that the settings name.
+
+    Raises:
+        PlutoError: The file is no such weights, or they are another network's.
+    """
+    model = PlutoModel(**network_settings(config))
+    if config.weights is not None:
+        path = Path(config.weights).expanduser()
+        weights = read_weights(path)
+        if problem := misfit(model.state_dict(), weights.state):
+            message = f"model.weights: {path} is of another network: {problem}; it needs\n{weights.section()}"
+            raise PlutoError(message)
+        model.load_state_dict(weights.state)
+    return model

@@ -1,6 +1,6 @@
 """Some scenarios by their tokens: their samples, from the cache where it has them, else computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
@@ -54,21 +54,20 @@ def samples_of(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
     Raises:
         PlutoError: A token is known neither to cache nor source, or no scenario gives a sample.
     """
-    parts = [_stored(workspace, tokens)]
-    missing = missing_tokens(parts[0].listing, tokens)
+    stored = found = _stored(workspace, tokens)
+    missing = missing_tokens(stored.listing, tokens)
     if missing and workspace.source_recipe is not None:
-        parts.append(_computed(workspace, missing))
-        missing = tuple(token for token in missing if token not in parts[1].known)
-    if missing:
-        where = "the cache" if workspace.source_recipe is None else "the dataset"
-        raise PlutoError(f"{where} has no scenario {', '.join(missing)}; `pluto scenarios FILE --csv -` lists tokens")
-    failed = tuple(problem for part in parts for problem in part.failed)
-    listing = Listing.concatenated([part.listing for part in parts])
+        found = _computed(workspace, missing)
+    unknown = [token for token in missing if token not in found.known]
+    if unknown:
+        where = "the cache" if found is stored else "the dataset"
+        raise PlutoError(f"{where} has no scenario {', '.join(unknown)}; `pluto scenarios FILE --csv -` lists tokens")
+    listing = stored.listing if found is stored else Listing.concatenated([stored.listing, found.listing])
     if len(listing) == 0:
-        raise PlutoError("\n".join(failed))
+        raise PlutoError("\n".join(found.failed))
     place = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     order = sorted(range(len(listing)), key=lambda row: (place[listing.id(row).token], listing.id(row).start_us))
-    return SomeSamples(listing.take(np.asarray(order, np.int64)), {**parts[0].samples, **parts[-1].samples}, failed)
+    return SomeSamples(listing.take(np.asarray(order, np.int64)), {**stored.samples, **found.samples}, found.failed)
 
 
 def _stored(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
@@ -76,44 +75,37 @@ def _stored(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
     if not (workspace.cache_path / manifest.NAME).is_file():
         return SomeSamples(Listing.of([]), {})
     reader = workspace.folder.reader(workspace.builders.tags)
-    rows = np.flatnonzero(np.isin(reader.listing.tokens, np.asarray([token.encode() for token in tokens], np.bytes_)))
-    listing = reader.listing.take(rows)
-    keys = [one.key for one in listing.ids()]
-    return SomeSamples(listing, dict(zip(keys, reader.get_many(keys), strict=True)))
+    asked = np.asarray([token.encode() for token in tokens], np.bytes_)
+    return _gathered(reader.listing.take(np.isin(reader.listing.tokens, asked)), lambda one: reader.get_many([one.key])[0])
 
 
 def _computed(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
-    """Return those that the source has."""
-    source = workspace.source
+    """Return those that the source has, as a cache would give them back, so that a network sees the same numbers."""
+    source, builders, profile = workspace.source, workspace.made_builders, workspace.experiment.cache.profile
     assert source is not None
+    window = Window.union(builder.window for _, builder in builders)
+
+    def build(scenario: ScenarioId) -> Sample:
+        scene, sample = source.load(scenario, window), Sample()
+        for _, builder in builders:
+            built = builder.build(scene.narrow(builder.window))
+            check(built, builder.spec)
+            sample |= codec.decode(codec.encode(built, builder.spec, profile))
+        return sample
+
     expand = workspace.experiment.filter.expand_scenarios
     wanted = ScenarioFilter(scenario_tokens=tuple(tokens), expand_scenarios=expand)
-    listing = select(source, wanted, workspace.experiment.seed).listing
-    samples, failed, kept = {}, [], []
-    for row, one in enumerate(listing.ids()):
+    return _gathered(select(source, wanted, workspace.experiment.seed).listing, build)
+
+
+def _gathered(listing: Listing, get: Callable[[ScenarioId], Sample]) -> SomeSamples:
+    """Return the sample of each scenario of a listing, and what was wrong with those that give none."""
+    samples: dict[str, Sample] = {}
+    failed = []
+    for one in listing.ids():
         try:
-            samples[one.key] = _sample(workspace, one)
-            kept.append(row)
+            samples[one.key] = get(one)
         except SampleError as error:
             failed.append(f"scenario {one.token} gives no sample: {error.reason.value}: {error.detail}")
-    return SomeSamples(
-        listing.take(np.asarray(kept, np.int64)), samples, tuple(failed), frozenset(one.token for one in listing.ids())
-    )
-
-
-def _sample(workspace: Workspace, scenario: ScenarioId) -> Sample:
-    """Return a sample as a cache would give it back, so that a network sees the same numbers.
-
-    Raises:
-        SampleError: The scenario gives none.
-    """
-    source = workspace.source
-    assert source is not None
-    builders = workspace.made_builders
-    sample: Sample = {}
-    scene = source.load(scenario, Window.union(builder.window for _, builder in builders))
-    for _, builder in builders:
-        built = builder.build(scene.narrow(builder.window))
-        check(built, builder.spec)
-        sample |= codec.decode(codec.encode(built, builder.spec, workspace.experiment.cache.profile))
-    return sample
+    kept = np.asarray([one.key in samples for one in listing.ids()], np.bool_)
+    return SomeSamples(listing.take(kept), samples, tuple(failed), frozenset(one.token for one in listing.ids()))

@@ -28,8 +28,10 @@ def from_reference_state_dict(state_dict: Mapping[str, Tensor], parity: bool = T
         PlutoError: If names or shapes are not those of such a network.
     """
     state = strip_prefix(state_dict)
-    network = PlutoNetwork(**_settings(state), parity=parity)
-    _check_match(network.state_dict(), state)
+    network = PlutoNetwork(**settings_of(state), parity=parity)
+    if problem := misfit(network.state_dict(), state):
+        message = f"state dict does not fit the PLUTO network that it describes: {problem}"
+        raise PlutoError(message)
     dtype = state["norm.weight"].dtype
     network.to(dtype).load_state_dict(dict(state))
     return network.eval()
@@ -42,7 +44,7 @@ def strip_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): value for name, value in state_dict.items() if name.startswith(PREFIX)}
 
 
-def _settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def settings_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Return widths and depths, from shapes and numbered names, and which optional parts there are, from names."""
     return {
         "dim": _shape(state, "norm.weight")[0],
@@ -81,8 +83,8 @@ def _numbered(state: Mapping[str, Tensor], prefix: str) -> int:
     return max((int(match[1]) + 1 for name in state if (match := pattern.match(name))), default=0)
 
 
-def _check_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raise with everything that does not fit."""
+def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Return everything in which entries differ from those of a network; nothing where they fit."""
     problems = []
     if missing := sorted(expected.keys() - found.keys()):
         problems.append(f"missing {_some(missing)}")
@@ -95,9 +97,7 @@ def _check_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     ]
     if shapes:
         problems.append(f"of another shape: {_some(sorted(shapes))}")
-    if problems:
-        message = "state dict does not fit the PLUTO network that it describes: " + "; ".join(problems)
-        raise PlutoError(message)
+    return "; ".join(problems)
 
 
 def _some(names: Iterable[str]) -> str:
