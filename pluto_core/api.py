@@ -103,7 +103,14 @@ def check(
     return Checked((), (*found.notes, *found.unset, *found.lacking))
 
 
-def run(experiment: Experiment, *, only: Collection[str] = (), fresh: bool = False, progress: bool = False) -> Finished:
+def run(
+    experiment: Experiment,
+    *,
+    only: Collection[str] = (),
+    fresh: bool = False,
+    progress: bool = False,
+    checkpoint: str | None = None,
+) -> Finished:
     """Do the steps of an experiment, and return what the run left.
 
     An unfinished run of the same settings goes on where it stopped, as with the command.
@@ -113,6 +120,7 @@ def run(experiment: Experiment, *, only: Collection[str] = (), fresh: bool = Fal
         only: Steps to do, of those that the experiment has; none: all that are not done.
         fresh: Start a new run in any case; with the step `cache`, the cache is deleted first, without a question.
         progress: Whether to show progress bars where there is a terminal.
+        checkpoint: What `validate` and `test` judge, in place of what the experiment says: `best`, `last` or a path.
 
     Raises:
         PlutoError: A step is unknown or cannot be done, or an environment variable or an extra is missing.
@@ -122,7 +130,7 @@ def run(experiment: Experiment, *, only: Collection[str] = (), fresh: bool = Fal
         raise PlutoError(f"only: {unknown[0]!r} is none of the experiment's steps ({', '.join(experiment.steps)})")
     experiment.require_variables()
     experiment.require_extras()
-    done = perform(experiment, only=only, fresh=fresh, yes=True, progress=progress)
+    done = perform(experiment, only=only, fresh=fresh, yes=True, progress=progress, checkpoint=checkpoint)
     if done is None:  # nobody is asked where `yes` is said
         message = "the run was not started"
         raise PlutoError(message)

@@ -28,6 +28,9 @@ class TopLevel:
     seed: int = setting(0, "Where all chance comes from.", minimum=0, maximum=2**63 - 1)
     steps: tuple[Step, ...] = setting(("cache", "train", "validate"), "What to do, in this order.", validator=_each_once)
     output_dir: str = setting("runs", "Folder that holds one numbered folder a run; relative to the working directory.")
+    checkpoint: str = setting(
+        "best", "What `validate` and `test` judge: `best` or `last` of the run, or the path of a checkpoint or of another run."
+    )
     max_failures: int | None = setting(None, "Stop when more scenarios than this fail; unset: go on.", minimum=0)
     plugins: tuple[str, ...] = setting((), "Modules to load as plugins, beside the installed ones.")
 

@@ -29,6 +29,9 @@ _PROFILE_INTERVAL_S = 0.01
     metavar="I/N",
     help="Compute this part of the cache, and nothing else: 0/4 is the first of four parts of an array job.",
 )
+@click.option(
+    "--checkpoint", metavar="best|last|PATH", help="What validate and test judge; PATH: a checkpoint, or another run's folder."
+)
 @click.option("--fresh", is_flag=True, help="Start a new run; with the step cache, wipe the cache first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--progress/--no-progress", default=True, help="Show progress bars.")
@@ -41,6 +44,7 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     only: str | None,
     out: str | None,
     shard: str | None,
+    checkpoint: str | None,
     fresh: bool,
     yes: bool,
     progress: bool,
@@ -69,7 +73,7 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     with _profiled(experiment.output_dir / "profile.html") if profile else _plainly():
         from pluto_core.run import execute
 
-        return execute(experiment, only=steps, fresh=fresh, yes=yes, progress=progress, part=part)
+        return execute(experiment, only=steps, fresh=fresh, yes=yes, progress=progress, part=part, checkpoint=checkpoint)
 
 
 def _quoted(text: str) -> str:

@@ -29,6 +29,8 @@ class Experiment:
     steps: tuple[Step, ...]
     output_dir: Path
     """Folder that holds its runs; relative to the working directory."""
+    checkpoint: str
+    """`best`, `last`, or a path: what is judged."""
     max_failures: int | None
     filter: ScenarioFilter
     loader: LoaderSettings

@@ -83,6 +83,7 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
         seed=top.seed,
         steps=top.steps,
         output_dir=Path(top.output_dir),
+        checkpoint=top.checkpoint,
         max_failures=top.max_failures,
         filter=scenario_filter,
         loader=loader,

@@ -17,21 +17,54 @@ def of_run(run: Run, wanted: str) -> Path | None:
     return next((Path(files[name]) for name in _FILES[wanted] if name in files and Path(files[name]).is_file()), None)
 
 
+def judged(run: Run, wanted: str) -> Path:
+    """Return the checkpoint that a run judges.
+
+    Args:
+        run: The run.
+        wanted: `best` or `last` of the run itself, or the path of a file or of another run.
+
+    Raises:
+        PlutoError: There is none.
+    """
+    path = of_run(run, wanted) if wanted in _FILES else at(Path(wanted))
+    if path is None:
+        message = (
+            f"run {run.path} has no checkpoint to evaluate; do the step 'train' first, "
+            "or name a checkpoint, a file or the folder of another run, with --checkpoint"
+        )
+        raise PlutoError(message)
+    return path
+
+
+def at(path: Path) -> Path:
+    """Return the checkpoint at a path: the file itself, or the best of a run's folder.
+
+    Raises:
+        PlutoError: There is none.
+    """
+    if path.is_file():
+        return path
+    runs = [run for run in existing(path.parent) if run.path.name == path.name]
+    found = of_run(runs[0], BEST) if runs else None
+    if found is None:
+        message = f"there is no checkpoint {path}; name a file, the folder of a run, or {BEST} or {LAST}"
+        raise PlutoError(message)
+    return found
+
+
 def find(experiment: Experiment, wanted: str) -> Path:
     """Return a checkpoint of an experiment.
 
     Args:
         experiment: Its runs are searched, the newest first: those of the same settings, then the others.
-        wanted: `best`, `last`, or the path of a file.
+        wanted: `best`, `last`, or the path of a file or of a run's folder.
 
     Raises:
         PlutoError: There is none.
     """
     if wanted not in _FILES:
-        if Path(wanted).is_file():
-            return Path(wanted)
-        message = f"there is no checkpoint {wanted}; name a file, or {BEST} or {LAST} of the experiment's newest run"
-        raise PlutoError(message)
+        return at(Path(wanted))
     runs = existing(experiment.output_dir)[::-1]
     digest = digest_of(experiment.settings)
     for run in sorted(runs, key=lambda run: run.digest != digest):

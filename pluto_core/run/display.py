@@ -92,6 +92,18 @@ class Display:
                 agents = f"{metrics['prediction_ade_agents']:,.0f} agents"
                 self.say(f"predictions, {_LABELS.get(planner, planner)}: ADE {ade} m, FDE {fde} m ({agents})")
 
+    def types(self, by_type_of: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> None:
+        """Print the final error of every planner's most probable plan, by scenario type."""
+        table = Table(title="top-1 FDE by scenario type, m", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD)
+        table.add_column("type", overflow="ellipsis", no_wrap=True, vertical="bottom")
+        table.add_column("count", justify="right", no_wrap=True, vertical="bottom")
+        for planner in by_type_of:
+            table.add_column(_LABELS.get(planner, planner).replace(" ", "\n"), justify="right", no_wrap=True, vertical="bottom")
+        for name, row in by_type_of["planner"].items():
+            cells = (_cell(by_type[name]["fde_top1_m"]) for by_type in by_type_of.values())
+            table.add_row(name, f"{row['count']:,.0f}", *cells)
+        self.out.print(table)
+
     def files(self, files: Mapping[str, Path]) -> None:
         """Print what was written."""
         width = max((len(name) for name in files), default=0)

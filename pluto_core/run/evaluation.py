@@ -1,5 +1,6 @@
 """From plans to numbers: errors by model and by scenario type, with the baselines beside them."""
 
+import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pluto_core.scene import ScenarioId
 
 Floats = npt.NDArray[np.float64]
 
+UNTRAINED = "untrained"
+"""Name of the model before training among the planners of a table."""
 PREDICTION_SPEC: dict[str, ArraySpec] = {
     "trajectories": ArraySpec(dims=("mode", "step", 3), dtype="float32", unit="m, m, rad", frame="ego"),
     "probabilities": ArraySpec(dims=("mode",), dtype="float32"),
@@ -85,15 +88,51 @@ def summary(judged: Judged, untrained: Judged | None, types: list[str]) -> dict[
         untrained: What the same model planned before training, if it was asked.
         types: Scenario type of every row of `judged`.
     """
-    metrics = {planner: mean(judged.of(planner)) for planner in judged.planners()}
-    if untrained is not None:
-        metrics["untrained"] = mean(untrained.of("planner"))
+    errors = _errors(judged, untrained)
+    by_type_of = {planner: by_group(values, types) for planner, values in errors.items()}
     return {
         "count": len(judged.ids),
-        "metrics": metrics,
+        "metrics": {planner: mean(values) for planner, values in errors.items()},
         "losses": judged.mean_losses(),
-        "by_type": by_group(judged.of("planner"), types),
+        "by_type": by_type_of["planner"],
+        "by_type_of": by_type_of,
     }
+
+
+def _errors(judged: Judged, untrained: Judged | None) -> dict[str, dict[str, Floats]]:
+    """Return the errors of all that was judged, by planner and name."""
+    errors = {planner: judged.of(planner) for planner in judged.planners()}
+    return errors if untrained is None else {**errors, UNTRAINED: untrained.of("planner")}
+
+
+def write_scenarios(judged: Judged, untrained: Judged | None, types: list[str], path: Path) -> Path:
+    """Write one row a scenario: what it is, and the errors of every planner, `fde_top1_m` and `constant_velocity/fde_top1_m`.
+
+    Args:
+        judged: What the trained model planned.
+        untrained: What the same model planned before training, if it was asked.
+        types: Scenario type of every row of `judged`.
+        path: The CSV file, replaced in one step; what is not known is an empty cell.
+    """
+    columns: dict[str, list[str]] = {
+        "token": [one.token for one in judged.ids],
+        "log_name": [one.log for one in judged.ids],
+        "start_us": [str(one.start_us) for one in judged.ids],
+        "scenario_type": types,
+    }
+    for planner, errors in _errors(judged, untrained).items():
+        prefix = "" if planner == "planner" else f"{planner}/"
+        columns |= {
+            f"{prefix}{name}": [f"{value:.6g}" if np.isfinite(value) else "" for value in values]
+            for name, values in errors.items()
+        }
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    part.replace(path)
+    return path
 
 
 def write_predictions(judged: Judged, store: ShardStore, folder: Path, name: str) -> Path | None:

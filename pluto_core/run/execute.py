@@ -35,6 +35,7 @@ def execute(
     yes: bool = False,
     progress: bool = True,
     part: Part | None = None,
+    checkpoint: str | None = None,
 ) -> int:
     """Run the steps of an experiment and return the exit code.
 
@@ -45,12 +46,13 @@ def execute(
         yes: Do not ask.
         progress: Whether to show progress bars.
         part: Of an array job, which computes this part of the cache and nothing else.
+        checkpoint: What `validate` and `test` judge, in place of what the experiment says.
 
     Raises:
         PlutoError: A step cannot be done.
         KeyboardInterrupt: The user stopped it; what is done is kept.
     """
-    done = perform(experiment, only=only, fresh=fresh, yes=yes, progress=progress, part=part)
+    done = perform(experiment, only=only, fresh=fresh, yes=yes, progress=progress, part=part, checkpoint=checkpoint)
     return ExitCode.FAILED if done is None else ExitCode.OK
 
 
@@ -62,15 +64,19 @@ def perform(
     yes: bool = False,
     progress: bool = True,
     part: Part | None = None,
+    checkpoint: str | None = None,
 ) -> folders.Run | None:
     """Run the steps of an experiment and return the run; None where the user was asked and said no. As `execute` otherwise."""
-    return _Execution(experiment, Display(progress=progress), part).run(only, fresh=fresh, yes=yes)
+    execution = _Execution(experiment, Display(progress=progress), checkpoint or experiment.checkpoint, part)
+    return execution.run(only, fresh=fresh, yes=yes)
 
 
 @attrs.define
 class _Execution:
     experiment: Experiment
     display: Display
+    checkpoint: str
+    """What is judged: `best`, `last`, or a path."""
     part: Part | None = None
     files: dict[str, Path] = attrs.field(factory=dict[str, Path])
     parts: list[str] = attrs.field(factory=list[str])
@@ -97,6 +103,8 @@ class _Execution:
         self.parts = [_PART_OF[step] for step in steps if step in _PART_OF and (only or step not in run.steps)]
         began = time.monotonic()
         try:
+            if self.parts and "train" not in self.parts:  # what is to be judged is there, before anything is computed for it
+                checkpoints.judged(run, self.checkpoint)
             for step in steps:
                 if step in run.steps and not only:
                     self._adopt(run.steps[step])
@@ -215,22 +223,19 @@ class _Execution:
         part = _PART_OF[name]
         job = self._job(run, workspace, {part: workspace.batches(part)})
         trainer: Trainer = self.experiment.make("trainer", workspace.context(run_dir=run.path))
-        checkpoint = self._checkpoint(run)
+        checkpoint = checkpoints.judged(run, self.checkpoint)
         interval_s = workspace.truth_interval_s
         judged = evaluation.judge(trainer.evaluate(job, part, checkpoint), interval_s)
         untrained = evaluation.judge(trainer.evaluate(job, part, None), interval_s, baselines=False)
-        numbers = evaluation.summary(judged, untrained, workspace.types_of(judged.ids))
+        types = workspace.types_of(judged.ids)
+        numbers = evaluation.summary(judged, untrained, types)
         numbers |= {"part": part, "checkpoint": str(checkpoint)}
         path = evaluation.write_predictions(judged, workspace.store, run.path / "predictions", part)
-        self.display.table(f"{name}: {numbers['count']} scenarios of {part!r}", numbers)
-        return StepResult(numbers=numbers, files={f"predictions ({part})": path} if path else {}), judged
-
-    def _checkpoint(self, run: folders.Run) -> Path:
-        path = checkpoints.of_run(run, checkpoints.BEST)
-        if path is None:
-            message = f"run {run.path} has no checkpoint to evaluate; do the step 'train' first"
-            raise PlutoError(message)
-        return path
+        table = evaluation.write_scenarios(judged, untrained, types, run.path / f"scenarios_{part}.csv")
+        self.display.table(f"{name}: {numbers['count']} scenarios of {part!r}, {checkpoint.name}", numbers)
+        self.display.types(numbers["by_type_of"])
+        files = {f"scenarios ({part})": table, **({f"predictions ({part})": path} if path else {})}
+        return StepResult(numbers=numbers, files=files), judged
 
     def _job(self, run: folders.Run, workspace: Workspace, parts: Mapping[str, Any]) -> TrainingJob:
         return training_job(workspace, run.path, parts, interactive=self.display.interactive)

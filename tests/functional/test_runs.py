@@ -33,7 +33,7 @@ def test_run_leaves_everything_that_it_names(small: Path, run, tmp_path: Path) -
     assert found["status"] == "finished"
     validate = found["steps"]["validate"]
     assert set(validate["metrics"]) == {"planner", "constant_velocity", "constant_acceleration", "untrained"}
-    assert all(set(values) == BETTER_OR_WORSE for values in validate["metrics"].values())
+    assert all(set(values) >= BETTER_OR_WORSE for values in validate["metrics"].values())
     assert sum(row["count"] for row in validate["by_type"].values()) == validate["count"] > 0
     for path in (path for step in found["steps"].values() for path in step["files"].values()):
         assert (tmp_path / path).exists(), path
