@@ -14,8 +14,14 @@ from pluto_core.plugins import Catalogue
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks as small as the tests' are slower on several threads
 
-_SET_BY_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_NVML_BASED_CUDA_CHECK", "GOMP_SPINCOUNT")
-"""Variables that change without the test: of pytest, of torch and Lightning at first use, of `pluto run`."""
+_SET_BY_OTHERS = (
+    "PYTEST_CURRENT_TEST",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "PYTORCH_NVML_BASED_CUDA_CHECK",
+    "GOMP_SPINCOUNT",
+    "RAY_CLIENT_MODE",
+)
+"""Variables that change without the test: of pytest, of torch, Lightning and Ray at first use, of `pluto run`."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
