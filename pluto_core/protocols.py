@@ -69,6 +69,15 @@ class ScenarioSource(Protocol):
 
 
 @runtime_checkable
+class LogLister(Protocol):
+    """What a source may offer besides: the names of its logs, so that several workers list them side by side."""
+
+    def logs(self) -> Sequence[str]:
+        """Return the names of all logs in the order of `list`, which takes any of them as `log_names`."""
+        ...
+
+
+@runtime_checkable
 class SceneBuilder(Protocol):
     """Turns a scene into arrays: the kinds `features` and `targets`. Pure: no state between scenes."""
 
@@ -178,6 +187,40 @@ class ShardStore(Protocol):
 
         Raises:
             PlutoError: It is no shard of this store, or damaged beyond reading.
+        """
+        ...
+
+
+@runtime_checkable
+class ForeignCache(Protocol):
+    """A cache that another program wrote, as `pluto cache import` reads it. Must survive pickling."""
+
+    use: str
+    """Name of the feature builder under which its samples are stored, and which experiments then name."""
+    config: Any
+    """That builder's config."""
+
+    def list(self) -> Listing:
+        """Return what the cache holds, by log."""
+        ...
+
+    def read(self, scenario: ScenarioId) -> Sample:
+        """Return one sample, as the spec of the builder `use` describes it.
+
+        Raises:
+            SampleError: What is stored of it is damaged, or refused.
+        """
+        ...
+
+
+class CacheImporter(Protocol):
+    """What `pluto_cache_importers` names: knows the layout of another program's caches."""
+
+    def open(self, path: Path) -> ForeignCache | None:
+        """Return the cache in a folder; None: it is no such cache.
+
+        Raises:
+            PlutoError: It is one, and cannot be taken as the settings ask.
         """
         ...
 

@@ -56,6 +56,10 @@ class Av2Source:
         """Open anew."""
         self.__init__(config)  # type: ignore[misc]
 
+    def logs(self) -> Sequence[str]:
+        """Return the names of all logs, in the order in which `list` reads them."""
+        return tuple(self._folders)
+
     def list(self, wanted: ScenarioFilter) -> Listing:
         """Return every frame with enough past and future; see `pluto_core.protocols.ScenarioSource`."""
         rows: list[tuple[ScenarioId, str, str]] = []

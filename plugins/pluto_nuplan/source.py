@@ -76,6 +76,10 @@ class NuPlanSource:
         self.__dict__.update(state)
         self._forget()
 
+    def logs(self) -> Sequence[str]:
+        """Return the names of all logs, in the order in which `list` reads them."""
+        return tuple(self._paths)
+
     def list(self, wanted: ScenarioFilter) -> Listing:
         """Return the candidates, by log and then by time.
 

@@ -29,12 +29,12 @@ def scenarios(
     file: Path, settings: tuple[str, ...], modules: tuple[str, ...], without: tuple[str, ...], target: str | None
 ) -> int:
     """List the scenarios that the experiment in FILE selects: how many each stage of its filter leaves, or all as CSV."""
-    experiment = read_experiment(file, settings, modules, without)
+    experiment = read_experiment(file, (*settings, "cache.only=false"), modules, without)
     experiment.require_variables()
-    from pluto_core.component import Context
     from pluto_core.pipeline.selection import select
+    from pluto_core.run.workspace import Workspace
 
-    source = experiment.make("source", Context(seed=experiment.seed, note=lambda text: click.echo(text, err=True)))
+    source = Workspace(experiment, lambda text: click.echo(text, err=True)).lister
     if source is None:
         raise PlutoError(f"{file}: there is no [source] to list scenarios of")
     selected = select(source, experiment.filter, experiment.seed)

@@ -1,7 +1,7 @@
 """Which batch a worker does next: logs stay with the worker that opened them, as long as there are others to do."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pluto_core.jobs import Batch
 
@@ -12,7 +12,8 @@ class Deal:
     def __init__(self, batches: Sequence[Batch]) -> None:
         """Take batches, those of one group side by side."""
         self._batches = batches
-        self._groups = itertools.groupby(range(len(batches)), key=lambda number: batches[number].group)
+        groups = itertools.groupby(range(len(batches)), key=lambda number: batches[number].group)
+        self._groups: Iterator[tuple[str, Iterator[int]]] = groups
         self._begun: dict[str, list[int]] = {}
         """Batches that are left of groups that somebody works on, the last one first."""
 

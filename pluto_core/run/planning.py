@@ -94,7 +94,7 @@ def plan(
     Raises:
         PlutoError: There is no source, the filter takes nothing, or the source cannot be used.
     """
-    source = workspace.source
+    source = workspace.lister
     if source is None:
         message = f"{workspace.experiment.path}: a plan needs a [source], and cache.only must be false"
         raise PlutoError(message)

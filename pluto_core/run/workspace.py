@@ -21,7 +21,9 @@ from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.loader import BatchLoader, Replacement
 from pluto_core.pipeline.parts import Part
 from pluto_core.pipeline.progress import Progress
+from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.selection import Selected, filter_digest, select
+from pluto_core.pipeline.spreading import Spread
 from pluto_core.places import cache_home
 from pluto_core.protocols import BatchSource, ScenarioSource, SceneBuilder, ShardStore
 from pluto_core.run.recipes import Builders, Recipe, recipe, tags
@@ -63,6 +65,13 @@ class Workspace:
         if self.source_recipe is not None:
             made = self.experiment.make("source", self.context())
         return made
+
+    @cached_property
+    def lister(self) -> ScenarioSource | None:
+        """Return the source of this process, for listing: the experiment's worker helps where there are many logs."""
+        if self.source is None or self.source_recipe is None:
+            return None
+        return Spread(self.source, self.source_recipe, lambda: self.experiment.make("worker", self.context()))
 
     @cached_property
     def builders(self) -> Builders:
@@ -139,7 +148,7 @@ class Workspace:
         if stored is not None:
             self.funnel = [(str(stage), int(count)) for stage, count in stored[1].get("stages", ())]
             return stored[0]
-        source = self.source or StoredScenarios(self.folder.reader(self.builders.tags))
+        source = self.lister or StoredScenarios(self.folder.reader(self.builders.tags))
         selected = select(source, wanted, seed)
         self.funnel = selected.funnel
         self._explain(selected)
@@ -149,7 +158,7 @@ class Workspace:
         return selected.listing
 
     def _explain(self, selected: Selected) -> None:
-        for log, reason, detail in self.source.problems() if self.source else ():
+        for log, reason, detail in self.lister.problems() if self.lister else ():
             self.note(f"log {log} left out: {reason.value}: {detail}")
         if len(selected.listing) == 0:
             stages = ", ".join(f"{stage} {count}" for stage, count in selected.funnel)
@@ -232,7 +241,12 @@ class Workspace:
 
     def _split(self, listing: Listing) -> Mapping[str, npt.NDArray[np.int64]]:
         parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(listing)
-        return parts
+        count = self.experiment.loader.overfit_samples
+        if count is None:
+            return parts
+        train = parts["train"]
+        few = train[np.sort(generator(self.experiment.seed, "overfit").permutation(len(train))[:count])]
+        return dict.fromkeys(PARTS, few)
 
     def batches(self, part: str, *, workers: int | None = None) -> BatchSource:
         """Return the batches of a part; `workers` stands in for `loader.workers`.
@@ -249,7 +263,7 @@ class Workspace:
             self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify, make_builders=self.builders),
             self.stored.take(rows),
             spec=self.sample_spec,
-            augmentations=augmentations if part == "train" else (),
+            augmentations=augmentations if part == "train" and settings.overfit_samples is None else (),
             settings=settings,
             part=part,
             seed=self.experiment.seed,

@@ -19,7 +19,8 @@ JOB = '''
 import os, time
 from pathlib import Path
 import attrs
-from pluto_core.errors import PlutoError
+from pluto_core.errors import PlutoError, Reason
+from pluto_core.jobs import Lost
 
 class Odd(Exception):
     def __init__(self, one, two):
@@ -31,6 +32,10 @@ class Job:
     folder: str
     die_at: frozenset = frozenset()
     die_once_at: frozenset = frozenset()
+    hang_once_at: frozenset = frozenset()
+    hold_mb: int = 0
+    hold_at: frozenset = frozenset()
+    lose_at: frozenset = frozenset()
     say: str = ""
     open_fails: bool = False
     slow_s: float = 0.0
@@ -42,7 +47,7 @@ class Job:
 
 class Session:
     def __init__(self, job, slot):
-        self.job, self.slot = job, slot
+        self.job, self.slot, self.held = job, slot, []
         (Path(job.folder) / f"open-{slot}-{os.getpid()}").touch()
     def __enter__(self):
         return self
@@ -56,6 +61,17 @@ class Session:
             if unit in self.job.die_at or (unit in self.job.die_once_at and not mark.exists()):
                 mark.touch()
                 os.kill(os.getpid(), 9)
+            if unit in self.job.hang_once_at and not mark.exists():
+                mark.touch()
+                time.sleep(600)
+            if self.job.hold_mb:
+                self.held.append(bytearray(b"1") * (self.job.hold_mb * 1_000_000))
+            if unit in self.job.hold_at:
+                self.held.append(bytearray(b"1") * 300_000_000)
+                time.sleep(600)
+            if unit in self.job.lose_at:
+                yield Lost(Reason.EXCEPTION, f"MemoryError: {os.getpid()}")
+                continue
             if self.job.say == "mistake" and unit == 3:
                 raise PlutoError("no map")
             if self.job.say == "odd" and unit == 3:
@@ -80,6 +96,9 @@ def make_job(tmp_path, monkeypatch):
 
 def worker(count=2, **settings):
     return make(ProcessesConfig(count=count, **settings), Context())
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this system does not tell what processes hold")
 
 
 def places(batches):
@@ -126,12 +145,61 @@ def test_a_unit_that_kills_twice_is_lost_alone(make_job):
 
 
 def test_a_unit_that_hangs_is_killed(make_job):
-    """After the timeout the unit is lost and the rest of its batch goes on."""
-    job = make_job(say="hang")
-    results = {(number, unit): result for number, unit, result in worker(count=1, timeout_s=1.0).run(job, BATCHES)}
-    assert results[0, 3].reason is Reason.TIMEOUT
-    assert results[2, 2] == 36
+    """What hangs once is done by another process; what hangs twice is lost, and the rest of its batch goes on."""
+    job = make_job(say="hang", hang_once_at=frozenset({5}))
+    results = {(number, unit): result for number, unit, result in worker(count=1, timeout_s=0.8).run(job, BATCHES)}
+    assert results.pop((0, 3)).reason is Reason.TIMEOUT
+    assert sorted((*place, result) for place, result in results.items()) == [
+        place for place in places(BATCHES) if place[:2] != (0, 3)
+    ]
+    assert len(notes(job, "open")) == 1 + 2 + 1
     assert_nothing_runs(job)
+
+
+def test_processes_are_replaced_after_so_many_units(make_job):
+    """A process that did its share closes its session, and another one goes on with the batch; nothing comes twice."""
+    job = make_job()
+    assert sorted(worker(count=1, max_units=3).run(job, BATCHES)) == places(BATCHES)
+    assert len(notes(job, "open")) == len(notes(job, "close")) == 3
+    assert_nothing_runs(job)
+
+
+@linux
+def test_processes_that_hold_too_much_are_replaced(make_job):
+    """A process over its memory finishes its unit and closes its session; the next one begins with nothing held."""
+    job = make_job(hold_mb=40)
+    assert sorted(worker(count=1, memory_mb=150).run(job, BATCHES)) == places(BATCHES)
+    assert 2 <= len(notes(job, "open")) == len(notes(job, "close")) < len(places(BATCHES))
+    assert_nothing_runs(job)
+
+
+@linux
+def test_a_unit_that_takes_too_much_memory(make_job):
+    """A unit for which two processes hold twice what they may is lost alone."""
+    job = make_job(hold_at=frozenset({6}))
+    results = {(number, unit): result for number, unit, result in worker(count=1, memory_mb=140).run(job, BATCHES)}
+    lost = results.pop((2, 2))
+    assert (lost.reason, lost.detail[:31]) == (Reason.WORKER_LOST, "its process held more than 280 ")
+    assert sorted(results.values()) == [0, 1, 4, 9, 16, 25]
+
+
+@linux
+def test_too_little_memory_is_said(make_job):
+    """A limit below what a process needs to begin is refused with a number, not worked around by one process a scenario."""
+    with pytest.raises(PlutoError, match=r"worker.memory_mb = 1: a process holds \d+ MB before its first"):
+        list(worker(count=1, memory_mb=1).run(make_job(), BATCHES))
+
+
+def test_what_a_session_gives_up_is_tried_in_another_process(make_job):
+    """A session's own `Lost` is believed only when it comes from a second process."""
+    job = make_job(lose_at=frozenset({1, 6}))
+    results = {(number, unit): result for number, unit, result in worker(count=1).run(job, BATCHES)}
+    told = [results.pop(place).detail for place in ((0, 1), (2, 2))]
+    assert sorted(results.values()) == [0, 4, 9, 16, 25]
+    processes = {name.split("-")[2] for name in notes(job, "open")}
+    assert {detail.removeprefix("MemoryError: ") for detail in told} <= processes
+    assert len(processes) == 4
+    assert len(notes(job, "close")) == 4
 
 
 def test_closing_lets_sessions_finish_their_unit(make_job):

@@ -174,6 +174,7 @@ def test_ctrl_c(tmp_path, worker):
     assert world.cache(folder, world.listing(3, 60)).present == count
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS is not kept by this system")
 def test_too_little_memory(tmp_path):
     """Under RLIMIT_AS, a scenario that needs too much is tried in two processes, then recorded; all others are computed."""
@@ -186,6 +187,7 @@ def test_too_little_memory(tmp_path):
     assert all(one.detail.startswith(("MemoryError", "_ArrayMemoryError")) for one in failures)
 
 
+@pytest.mark.slow
 def test_a_machine_without_shared_memory(tmp_path):
     """The cache step writes nothing to /dev/shm: with 64 MB of it that nobody may write it gives the same."""
     script = 'mount -t tmpfs -o ro,size=64m none /dev/shm && exec "$@"'
