@@ -19,7 +19,6 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-from matplotlib.figure import Figure
 
 from pluto_augment import negatives
 from pluto_augment.config import GENERATORS, ContrastiveConfig
@@ -31,13 +30,14 @@ from pluto_core.filters import ScenarioFilter
 from pluto_core.pipeline.randomness import generator
 from pluto_core.protocols import ScenarioSource
 from pluto_core.samples import Array, Sample
-from pluto_core.sketch import Role
+from pluto_core.sketch import Role, Sketch
 from pluto_nuplan.config import NuPlanConfig
 from pluto_nuplan.source import NuPlanSource
 from pluto_nuplan.synth.dataset import write_dataset
 from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.features import PlutoFeatures
-from pluto_viz.scenario import draw, save
+from pluto_viz.scenario import Picture, save
+from pluto_viz.sheet import Cell, sheet
 
 BUILDER = PlutoFeatures(PlutoFeaturesConfig())
 CROPPED = PlutoFeatures(PlutoFeaturesConfig(cost_map_size_px=500))
@@ -118,21 +118,19 @@ def _draw(samples: list[Sample], folder: Path, rows: int) -> None:
         apt = [sample for sample in samples if negatives.available(sample, alone.config)]
         for number, sample in enumerate(apt[:: max(1, len(apt) // rows)][:rows]):
             roles = alone.augment(sample, generator(0, name, number), 0)
-            save(_triplet(roles, name), folder / f"{name}-{number:02d}.png", dpi=48)
+            save(triplet(roles, name), folder / f"{name}-{number:02d}.png", dpi=75)
 
 
-def _triplet(roles: Mapping[str, Mapping[str, Array] | None], name: str) -> Figure:
-    picture = Figure(figsize=(21, 7.4))
-    for number, (role, sample) in enumerate(roles.items()):
-        axes = picture.add_axes((number / 3 + 0.003, 0.005, 0.327, 0.93))
-        axes.set_title(f"{role}: {name}" if role == "negative" else role, fontsize=16)
-        if sample is None:
-            axes.text(0.5, 0.5, "not varied", transform=axes.transAxes)
-            continue
-        sketch = CROPPED.sketch(sample)
+def triplet(roles: Mapping[str, Mapping[str, Array] | None], name: str) -> Picture:
+    """Return anchor, positive and negative side by side."""
+    cells = []
+    for role, sample in roles.items():
+        sketch = Sketch() if sample is None else CROPPED.sketch(sample)
         bare = tuple(line for line in sketch.lines if line.role not in {Role.ROUTE, Role.REFERENCE_LINE})
-        draw(axes, attrs.evolve(sketch, lines=bare, radius_m=SHOWN_M))  # lights are not hidden under routes
-    return picture
+        shown = attrs.evolve(sketch, lines=bare, radius_m=SHOWN_M)  # lights are not hidden under routes
+        text = "not varied" if sample is None else name if role == "negative" else ""
+        cells.append(Cell(sketch=shown, caption=f"{role}\n{text}"))
+    return sheet(cells, columns=len(cells), size_in=4.6)
 
 
 if __name__ == "__main__":
