@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from pluto_core.plan import Plan
@@ -21,7 +22,6 @@ FRAMES_PER_S = 5.0
 _TRAIL_S = 2.0
 _HOLD_S = 1.2
 """How long the last frame stays."""
-_COLORS = 128
 
 
 def movie(
@@ -29,8 +29,8 @@ def movie(
     plan: Plan | None = None,
     *,
     title: str = "",
-    size_in: float = 5.5,
-    dpi: int = 90,
+    size_in: float = 6.2,
+    dpi: int = 100,
     theme: Theme = LIGHT,
 ) -> list[Image.Image]:
     """Return the frames of a scenario from its first to its last step.
@@ -44,7 +44,7 @@ def movie(
         theme: Colours.
     """
     still = _still(sketch)
-    picture = figure(still, plan, title=title, size_in=size_in, theme=theme)
+    picture = figure(still, plan, title=title, size_in=size_in, theme=theme, explained=sketch)
     picture.set_dpi(dpi)
     axes = picture.axes[0]
     clock = axes.text(
@@ -67,16 +67,16 @@ def movie(
     return frames
 
 
-def save(frames: list[Image.Image], path: Path) -> Path:
+def save(frames: list[Image.Image], path: Path, theme: Theme = LIGHT) -> Path:
     """Write frames as a GIF that repeats, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gif(frames))
+    path.write_bytes(gif(frames, theme))
     return path
 
 
-def gif(frames: list[Image.Image]) -> bytes:
-    """Return frames as a GIF that repeats; all share the colours of a middling one, so that nothing flickers."""
-    palette = frames[len(frames) // 2].quantize(_COLORS, method=Image.Quantize.MEDIANCUT)
+def gif(frames: list[Image.Image], theme: Theme = LIGHT) -> bytes:
+    """Return frames as a GIF that repeats."""
+    palette = _palette(theme)
     mapped = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     lasts = [round(1000 / FRAMES_PER_S)] * (len(mapped) - 1) + [round(1000 * _HOLD_S)]
     stream = io.BytesIO()
@@ -84,6 +84,25 @@ def gif(frames: list[Image.Image]) -> bytes:
         stream, format="GIF", save_all=True, append_images=mapped[1:], duration=lasts, loop=0, optimize=False, disposal=1
     )
     return stream.getvalue()
+
+
+def _palette(theme: Theme) -> Image.Image:
+    """Return the 256 colours of a moving picture.
+
+    A palette from the pixels would spend itself on greys: roads are large, and lights and plans are thin. This one holds every
+    colour of the theme, and what it becomes at edges.
+    """
+    named = [style.color for style in (*theme.styles.values(), theme.others_future)]
+    marks_rgb = np.array([to_rgb(color) for color in dict.fromkeys(named)])
+    below = np.array([to_rgb(color) for color in dict.fromkeys((theme.ground, *theme.fills.values()))])
+    mixed = [share * marks_rgb + (1 - share) * below.mean(axis=0) for share in (1.0, 0.75, 0.5, 0.25)]
+    grounds = np.linspace(to_rgb(theme.shade), to_rgb(theme.ground), 48)
+    inks = np.linspace(to_rgb(theme.paper), to_rgb(theme.ink), 24)
+    colors = np.concatenate([*mixed, below, inks, grounds])[:256]
+    values = (colors * 255).round().astype(np.uint8)
+    image = Image.new("P", (1, 1))
+    image.putpalette(values.tobytes() + bytes(values[-1]) * (256 - len(values)))
+    return image
 
 
 def _still(sketch: Sketch) -> Sketch:

@@ -13,6 +13,7 @@ from pluto_core.errors import PlutoError, SampleError
 from pluto_core.sketch import Sketch
 from pluto_viz import moving, scenario
 from pluto_viz.captions import short, title
+from pluto_viz.choosing import apart
 from pluto_viz.palette import DARK, LIGHT, Theme
 from pluto_viz.scenario import Picture
 from pluto_viz.scenes import sketch_of
@@ -153,6 +154,8 @@ def _rows(found: Scenarios, wanted: Wanted, count: int) -> list[int]:
         rows = np.asarray([row for row in rows if found.listing.types.text(int(row)) in wanted.types], np.int64)
     if pick == "worst":
         rows = rows[::-1]
+    if pick in {"best", "worst"}:
+        return apart((int(row), found.listing.id(int(row))) for row in rows)
     if pick == "spread" and len(rows):  # evenly, and then what lies between
         first = np.unique(np.linspace(0, len(rows) - 1, count + 2)[1:-1].round().astype(np.int64))
         rows = np.concatenate([rows[first], np.delete(rows, first)])
@@ -202,7 +205,7 @@ def _save(picture: Picture | None, drawing: Drawing, wanted: Wanted, path: Path)
     elif not wanted.gif:
         scenario.save(scenario.figure(drawing.sketch, drawing.plan, title=text, theme=wanted.theme), path)
     elif drawing.sketch.tracks:
-        moving.save(moving.movie(drawing.sketch, drawing.plan, title=text, theme=wanted.theme), path)
+        moving.save(moving.movie(drawing.sketch, drawing.plan, title=text, theme=wanted.theme), path, wanted.theme)
     else:
         message = "--gif: the builders' sketches have no tracks, so nothing would move; try --scene"
         raise PlutoError(message)
@@ -219,7 +222,8 @@ def _augmented(found: Scenarios, drawing: Drawing, wanted: Wanted) -> Picture:
 def _sheet(drawings: Sequence[Drawing], wanted: Wanted, out: Path | None) -> Made:
     cells = [Cell(sketch=one.sketch, plan=one.plan, caption=short(one)) for one in drawings]
     path = _place(wanted, out, "sheet")
-    head = f"{len(cells)} scenarios\n{wanted.what.name}"
+    which = f" {wanted.pick}" if wanted.pick in {"best", "worst"} else ""
+    head = f"{len(cells)}{which} scenarios\n{wanted.what.absolute().name}"
     scenario.save(sheet(cells, title=head, theme=wanted.theme), path)
     types = tuple(one.scenario_type for one in drawings)
     return Made(path=path, tokens=tuple(one.id.token for one in drawings), types=types)

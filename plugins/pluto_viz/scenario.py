@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,8 +16,10 @@ from pluto_core.sketch import Role, Sketch
 from pluto_viz import marks
 from pluto_viz.palette import FILLED, LIGHT, Style, Theme
 
-_EDGE_IN, _HEADER_IN, _LEGEND_IN = 0.1, 0.66, 0.85
+_EDGE_IN, _LEGEND_IN, _NARROW_LEGEND_IN = 0.1, 0.85, 1.1
 _DPI = 110
+_NARROW_IN = 6.8
+"""Pictures narrower than this have a legend of three columns."""
 _TOLD_MODES = 3
 """Modes whose probabilities stand in the legend."""
 
@@ -42,7 +44,16 @@ class Picture(Figure):
         return self.png()
 
 
-def figure(sketch: Sketch, plan: Plan | None = None, *, title: str = "", size_in: float = 7.0, theme: Theme = LIGHT) -> Picture:
+def figure(
+    sketch: Sketch,
+    plan: Plan | None = None,
+    *,
+    title: str = "",
+    size_in: float = 7.0,
+    theme: Theme = LIGHT,
+    explained: Sketch | None = None,
+    with_legend: bool = True,
+) -> Picture:
     """Return a picture of a scenario in the ego frame, x to the right.
 
     Args:
@@ -51,14 +62,24 @@ def figure(sketch: Sketch, plan: Plan | None = None, *, title: str = "", size_in
         title: Lines above the picture: the first says what it shows, further ones are small.
         size_in: Side of the drawing, inches.
         theme: Colours.
+        explained: What the legend is about, where that is more than is drawn.
+        with_legend: Whether there is one.
     """
-    width, height = size_in + 2 * _EDGE_IN, size_in + _HEADER_IN + _LEGEND_IN
+    narrow = size_in < _NARROW_IN
+    low = _EDGE_IN if not with_legend else _NARROW_LEGEND_IN if narrow else _LEGEND_IN
+    width, height = size_in + 2 * _EDGE_IN, size_in + header_in(title) + low
     picture = Picture(figsize=(width, height), facecolor=theme.paper)
-    axes = picture.add_axes((_EDGE_IN / width, _LEGEND_IN / height, size_in / width, size_in / height))
+    axes = picture.add_axes((_EDGE_IN / width, low / height, size_in / width, size_in / height))
     marks.draw(axes, sketch, plan, theme)
     write_title(picture, title, theme)
-    write_legend(picture, legend(sketch, plan, theme), theme)
+    if with_legend:
+        write_legend(picture, legend(explained or sketch, plan, theme), theme, ncols=3 if narrow else 4)
     return picture
+
+
+def header_in(title: str) -> float:
+    """Return how much room a title needs, inches."""
+    return 0.36 + 0.15 * title.count("\n") if title else 0.1
 
 
 def write_title(picture: Figure, title: str, theme: Theme) -> None:
@@ -102,6 +123,11 @@ def legend(sketch: Sketch, plan: Plan | None, theme: Theme) -> list[Line2D | Pat
     return handles
 
 
+def color_of(handle: Line2D | Patch) -> str:
+    """Return the colour of a handle of a legend."""
+    return mpl.colors.to_hex(handle.get_facecolor() if isinstance(handle, Patch) else handle.get_color())
+
+
 def _planned(plan: Plan) -> str:
     """Return words for the modes of a plan, with the probabilities of the first ones."""
     chances = [chance for _, chance in marks.ways(plan)]
@@ -115,5 +141,5 @@ def _handle(style: Style, label: str | None, theme: Theme, *, filled: bool) -> L
     if filled:
         return Patch(facecolor=style.color, edgecolor=theme.ink, linewidth=0.5, label=label)
     width = max(style.width, 1.5)
-    dashes = "--" if style.dashed else "-"
+    dashes: Literal["-", "--"] = "--" if style.dashed else "-"
     return Line2D([], [], color=style.color, linewidth=width, linestyle=dashes, label=label, marker=style.marker, markersize=5)

@@ -11,9 +11,9 @@ from pluto_core.plan import Plan
 from pluto_core.sketch import Sketch
 from pluto_viz import marks
 from pluto_viz.palette import LIGHT, Theme
-from pluto_viz.scenario import Picture, legend, write_legend, write_title
+from pluto_viz.scenario import Picture, header_in, legend, write_legend, write_title
 
-_GAP_IN, _CAPTION_IN, _HEADER_IN, _LEGEND_IN = 0.1, 0.36, 0.66, 0.9
+_GAP_IN, _CAPTION_IN, _LEGEND_IN = 0.1, 0.36, 0.85
 _NARROW_IN = 9.0
 """Sheets narrower than this have a legend of fewer columns."""
 
@@ -42,14 +42,15 @@ def sheet(
     """
     across = columns or min(6, math.ceil(math.sqrt(len(cells))))
     down = math.ceil(len(cells) / across)
+    header = header_in(title)
     width = across * (size_in + _GAP_IN) + _GAP_IN
     bottom = _LEGEND_IN if width > _NARROW_IN else 1.6 * _LEGEND_IN
-    height = down * (size_in + _CAPTION_IN + _GAP_IN) + _HEADER_IN + bottom
+    height = down * (size_in + _CAPTION_IN + _GAP_IN) + header + bottom
     picture = Picture(figsize=(width, height), facecolor=theme.paper)
     for number, cell in enumerate(cells):
         row, column = divmod(number, across)
         left = _GAP_IN + column * (size_in + _GAP_IN)
-        low = height - _HEADER_IN - (row + 1) * (size_in + _CAPTION_IN + _GAP_IN) + _CAPTION_IN + _GAP_IN
+        low = height - header - (row + 1) * (size_in + _CAPTION_IN + _GAP_IN) + _CAPTION_IN + _GAP_IN
         axes = picture.add_axes((left / width, low / height, size_in / width, size_in / height))
         marks.draw(axes, cell.sketch, cell.plan, theme, scale=0.6)
         first, _, second = cell.caption.partition("\n")

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.listing import Listing
 from pluto_core.pipeline.augmenting import chain
+from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.reader import CacheReader
-from pluto_core.plan import Plan, Truth, displacement_errors
+from pluto_core.plan import Plan, Truth, constant_acceleration, constant_velocity, displacement_errors
 from pluto_core.protocols import SceneBuilder, Sketcher
 from pluto_core.run.workspace import Workspace
 from pluto_core.samples import Array, Sample
@@ -25,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 Note = Callable[[str], None]
 
 TRUTH = ("truth/trajectory", "truth/valid")
+_MOTION = ("truth/speed", "truth/acceleration")
 _JUDGED = "fde_top1_m"
 
 
@@ -201,17 +203,34 @@ class Scenarios:
         )
 
     @cached_property
-    def errors(self) -> Mapping[str, Floats]:
-        """Return the errors of the plans by name, one row a scenario, NaN where unknown; nothing without a run's plans."""
-        if self.predictions is None:
+    def judged(self) -> Mapping[str, Mapping[str, Floats]]:
+        """Return the errors of the plans and of the baselines, by planner and name, one row a scenario, NaN where unknown.
+
+        Empty without a run's plans.
+        """
+        if self.predictions is None or self.workspace is None:
             return {}
         plans, ids = self.predictions.by_key, list(self.listing.ids())
-        found = [
-            {} if isinstance(sample, SampleError) else _judged(plans[one.key], sample)
-            for one, sample in zip(ids, self._supply.samples(ids, TRUTH), strict=True)
+        interval_s = self.workspace.truth_interval_s
+        found: list[Mapping[str, Mapping[str, float]]] = [
+            {} if isinstance(sample, SampleError) else _errors(plans[one.key], sample, interval_s)
+            for one, sample in zip(ids, self._supply.samples(ids, (*TRUTH, *_MOTION)), strict=True)
         ]
-        names = dict.fromkeys(name for row in found for name in row)
-        return {name: np.asarray([row.get(name, np.nan) for row in found]) for name in names}
+        planners = dict.fromkeys(planner for row in found for planner in row)
+        return {planner: _columns([row.get(planner, {}) for row in found]) for planner in planners}
+
+    @property
+    def errors(self) -> Mapping[str, Floats]:
+        """Return the errors of the plans by name, one row a scenario, NaN where unknown; empty without a run's plans."""
+        return self.judged.get("planner", {})
+
+    def failures(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (reason, token, detail) of one failed scenario of each reason, where the samples are of a cache."""
+        told: set[str] = set()
+        for failure in self._supply.folder.failures().values() if isinstance(self._supply, Stored) else ():
+            if failure.reason.value not in told:
+                told.add(failure.reason.value)
+                yield failure.reason.value, failure.scenario.token, failure.detail
 
     def ranked(self) -> Rows:
         """Return the rows from the least to the greatest final displacement error; unknown ones are left out.
@@ -231,6 +250,22 @@ def _judged(plan: Plan, sample: Mapping[str, Any]) -> dict[str, float]:
         return {}
     truth = Truth(trajectory=sample[TRUTH[0]][None].astype(np.float64), valid=sample[TRUTH[1]][None].astype(np.bool_))
     return {name: float(values[0]) for name, values in displacement_errors(plan, truth).items()}
+
+
+def _errors(plan: Plan, sample: Mapping[str, Any], interval_s: float) -> dict[str, dict[str, float]]:
+    """Return the errors of a plan and of the baselines for one sample."""
+    found = {"planner": _judged(plan, sample)}
+    if all(key in sample for key in (*TRUTH, *_MOTION)):
+        speed, acceleration = (np.asarray([sample[key]], np.float64) for key in _MOTION)
+        steps = sample[TRUTH[0]].shape[0]
+        found["constant_velocity"] = _judged(constant_velocity(speed, steps, interval_s), sample)
+        found["constant_acceleration"] = _judged(constant_acceleration(speed, acceleration, steps, interval_s), sample)
+    return found
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.asarray([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 @attrs.frozen(eq=False)
@@ -262,6 +297,11 @@ class Stored:
     """Samples of a cache."""
 
     reader: CacheReader
+
+    @property
+    def folder(self) -> CacheFolder:
+        """Return the cache."""
+        return self.reader.folder
 
     def samples(self, ids: Sequence[ScenarioId], names: Collection[str] | None = None) -> Iterator[Sample | SampleError]:
         """Yield the samples of some scenarios in order, or some of their arrays; in place of one that is damaged, why."""
