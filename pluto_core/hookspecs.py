@@ -12,7 +12,7 @@ A plugin is a module named by an entry point of the group `pluto`. It implements
 Hooks choose, protocols work: hooks run once or a few times a run, nothing that happens for every sample is a hook.
 The order: every `pluto_register_*` when a command needs the catalogue; `pluto_check_experiment` when an experiment has been
 read; then, for every step of a run, `pluto_before_step`, and `pluto_after_step` or `pluto_step_failed`.
-`pluto_doctor_checks` belongs to `pluto doctor` alone.
+`pluto_doctor_checks` belongs to `pluto doctor` alone, `pluto_cache_importers` to `pluto cache import`.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -388,4 +388,24 @@ def pluto_doctor_checks() -> Mapping[str, str]:
         @hookimpl
         def pluto_doctor_checks():
             return {"Shelf": "pluto_shelf.doctor:examine"}
+    """
+
+
+@hookspec
+def pluto_cache_importers() -> Iterable[Component]:
+    """Return what reads caches of other programs, for `pluto cache import`; factories give a `CacheImporter`.
+
+    Each is asked in turn to open the folder, with the settings of `--set`; the first that knows it reads it.
+
+    Example:
+        @hookimpl
+        def pluto_cache_importers():
+            return [
+                Component(
+                    "shelf_archive",
+                    factory="pluto_shelf.archive:make",
+                    config="pluto_shelf.config:ArchiveConfig",
+                    summary="Archives of the shelf project.",
+                )
+            ]
     """

@@ -127,10 +127,14 @@ def export(path: Path, modules: Names, without: Names, as_json: bool, target: Pa
 @click.argument("path", metavar="CACHE|URL", type=path_or_url)
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="CACHE", help="Cache to copy into.")
 @click.option("--use", metavar="STORE", help="How that one is stored: lmdb, files. [that of CACHE where it exists, else lmdb]")
-def import_(path: Path | str, modules: Names, without: Names, as_json: bool, target: Path, use: str | None) -> int:
+@click.option("settings", "--set", multiple=True, metavar="KEY=VALUE", help="How to read a cache of another program.")
+def import_(
+    path: Path | str, modules: Names, without: Names, as_json: bool, target: Path, use: str | None, settings: Names
+) -> int:
     """Copy the samples of one CACHE into another one, which may be stored otherwise; those that it has are kept.
 
-    From a URL the shards are pulled that another machine has pushed with `pluto cache export`.
+    From a URL the shards are pulled that another machine has pushed with `pluto cache export`. CACHE may also be a folder that
+    nuplan-devkit filled with gzip files.
     """
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import copying
@@ -139,6 +143,13 @@ def import_(path: Path | str, modules: Names, without: Names, as_json: bool, tar
     catalogue = load_catalogue(modules, without)
     if isinstance(path, str):
         return _say(pull(path, target, use, partial(_folder, catalogue=catalogue)), moved, as_json=as_json)
+    if path.is_dir() and not (path / _MANIFEST).exists():
+        from pluto_core.cli.cache_foreign import import_foreign, taken
+
+        return _say(import_foreign(path, target, use or _store_of(target), settings, catalogue), taken, as_json=as_json)
+    if settings:
+        message = "--set belongs to caches of other programs; a cache of pluto is copied as it is"
+        raise click.UsageError(message)
     source = _opened(path, catalogue)
     copy = _folder(target, use or _store_of(target), catalogue)
     if copy.path.resolve() == source.path.resolve():

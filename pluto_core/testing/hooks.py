@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from pluto_core.arrays import ArraySpec
-from pluto_core.component import Component, Requirement, load
+from pluto_core.component import Component, Context, Requirement, load
 from pluto_core.experiment.documents import given
 from pluto_core.experiment.nodes import Origin
 from pluto_core.experiment.structure import FAILED, Structurer, fields_of, hints_of
@@ -112,6 +112,12 @@ class HooksSuite(Suite, suite=True):
                 assert finding.state != "broken", (
                     f"{title}: {finding.subject} is broken where nothing is set up: {finding.text}"
                 )
+
+    def test_cache_importers(self, catalogue: Catalogue, tmp_path: Path) -> None:
+        """Every reader of other programs' caches works with its defaults, and takes an empty folder for none of its own."""
+        for component in (one for answer in catalogue.hooks.pluto_cache_importers() for one in answer):
+            importer = load(component.factory)(load(component.config)(), Context())
+            assert importer.open(tmp_path) is None, f"{component.name} takes an empty folder for a cache"
 
     def test_components_say_what_they_are(self, catalogue: Catalogue) -> None:
         """Every component has a summary that is a sentence on one line."""

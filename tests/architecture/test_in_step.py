@@ -20,7 +20,14 @@ from pluto_core.plugins import Catalogue
 from pluto_core.testing.components import ComponentSuite
 
 HOOKS = {name: found for name, found in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("pluto_")}
-MOMENTS = {"pluto_check_experiment", "pluto_before_step", "pluto_after_step", "pluto_step_failed", "pluto_doctor_checks"}
+MOMENTS = {
+    "pluto_check_experiment",
+    "pluto_before_step",
+    "pluto_after_step",
+    "pluto_step_failed",
+    "pluto_doctor_checks",
+    "pluto_cache_importers",
+}
 
 
 def test_one_hook_a_kind():

@@ -1,0 +1,1 @@
+"""Bridge to nuplan-devkit: its scenarios, builders, models and gzip caches run here unchanged."""
