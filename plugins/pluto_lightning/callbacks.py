@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
@@ -53,6 +55,8 @@ class Curves(pl.Callback):
         self._began: float | None = None
         self._since = 0.0
         self._validated = False
+        self._sums: dict[str, Tensor] = {}
+        self._counted = 0
 
     @property
     def seconds(self) -> float:
@@ -60,14 +64,16 @@ class Curves(pl.Callback):
         return self._spent_s + (time.monotonic() - self._began if self._began is not None else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the curves so far."""
-        return {"rows": self.rows, "samples": self.samples, "seconds": self.seconds, "waited_s": self.waited_s}
+        """Return the curves so far, and the sums of an epoch that is not done."""
+        done = {"rows": self.rows, "samples": self.samples, "seconds": self.seconds, "waited_s": self.waited_s}
+        return {**done, "sums": {name: value.cpu() for name, value in self._sums.items()}, "counted": self._counted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where an earlier process stopped."""
         self.rows = [dict(row) for row in state_dict["rows"]]
         self.samples, self.waited_s = int(state_dict["samples"]), float(state_dict["waited_s"])
         self._spent_s = float(state_dict["seconds"])
+        self._sums, self._counted = dict(state_dict.get("sums", {})), int(state_dict.get("counted", 0))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the whole training."""
@@ -92,9 +98,13 @@ class Curves(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count samples and time."""
-        del pl_module, outputs, batch_idx
+        """Count samples and time, and add up the loss terms: Lightning's own sums do not survive an interruption."""
+        del pl_module, batch_idx
         self.samples += batch.size * trainer.world_size
+        self._counted += batch.size
+        for name, value in outputs["terms"].items():
+            known = self._sums.get(name)
+            self._sums[name] = value.double() * batch.size + (0.0 if known is None else known.to(value.device))
         self._since = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -104,12 +114,25 @@ class Curves(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch's values; Lightning's list also holds what the last validation gave, however long ago."""
-        del pl_module
-        values = self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()})
+        means = self._means(trainer)
+        pl_module.log_dict(means)
+        values = means | self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()})
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
         if self._lines and trainer.is_global_zero:
             shown = ", ".join(f"{name} {values[name]:.3f}" for name in _SHOWN if name in values)
             print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {shown}", flush=True)  # noqa: T201
+
+    def _means(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Return the means of the epoch over all ranks, and begin the sums of the next."""
+        names = sorted(self._sums)
+        if not names:
+            return {}
+        counted = torch.full_like(self._sums[names[0]], self._counted)
+        sums = torch.stack([*(self._sums[name] for name in names), counted])
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(sums, reduce_op="sum")
+        self._sums, self._counted = {}, 0
+        return {f"train/{name}": float(total / sums[-1]) for name, total in zip(names, sums, strict=False)}
 
     def _fresh(self, values: dict[str, float]) -> dict[str, float]:
         return {

@@ -52,16 +52,16 @@ class PlannerModule(pl.LightningModule):
         if compiled:
             self.model.compile()  # in place, so that names in checkpoints stay
 
-    def training_step(self, batch: TensorBatch, batch_idx: int) -> torch.Tensor:
-        """Return the loss of a batch."""
+    def training_step(self, batch: TensorBatch, batch_idx: int) -> dict[str, Any]:
+        """Return the loss of a batch, and all `terms`, of which `Curves` makes the means of an epoch."""
         del batch_idx
         terms = self._objective(self.model(batch.tensors), batch.tensors, training=True)
-        self._log_terms("train", terms, batch.size)
+        self.log("train/loss_step", terms["loss"].detach(), batch_size=batch.size, prog_bar=True)
         loss: torch.Tensor = terms["loss"]
         self._seen += [one.key for one in batch.ids]
         if not torch.isfinite(loss):
             raise self._no_number("the loss", [one.key for one in batch.ids])  # noqa: EM101 -- a word of the message
-        return loss
+        return {"loss": loss, "terms": {name: value.detach() for name, value in terms.items()}}
 
     def configure_gradient_clipping(
         self,
@@ -82,7 +82,8 @@ class PlannerModule(pl.LightningModule):
         """Log losses and displacement errors of a batch."""
         del batch_idx
         outputs = self.model(batch.tensors)
-        self._log_terms("val", self._objective(outputs, batch.tensors, training=False), batch.size)
+        for name, value in self._objective(outputs, batch.tensors, training=False).items():
+            self.log(f"val/{name}", value, batch_size=batch.size, sync_dist=True, prog_bar=name == "loss")
         errors = displacement_errors(self.model.plan(outputs, batch.tensors), truth_of(batch))
         for name in _JUDGED:
             known = errors[name][np.isfinite(errors[name])]
@@ -92,19 +93,6 @@ class PlannerModule(pl.LightningModule):
     def _no_number(self, what: str, keys: Sequence[str]) -> PlutoError:
         where = f"in epoch {self.current_epoch}, step {self.global_step}"
         return PlutoError(f"{what} became NaN or infinite {where}; the scenarios of its batch: {', '.join(keys)}")
-
-    def _log_terms(self, part: str, terms: Any, size: int) -> None:
-        for name, value in terms.items():
-            total = name == "loss"
-            self.log(
-                f"{part}/{name}",
-                value.detach(),
-                on_step=total and part == "train",
-                on_epoch=True,
-                batch_size=size,
-                sync_dist=part == "val",
-                prog_bar=total,
-            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the resolved experiment beside the weights, so that a checkpoint says what it is."""

@@ -72,4 +72,6 @@ def _log(maker: RunLogger, folder: Path, steps: range) -> None:
 
 
 def _files(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    """Return sizes of files by name; links, such as one to the newest log, hold nothing."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}

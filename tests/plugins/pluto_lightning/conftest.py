@@ -126,6 +126,15 @@ def make_trainer(**settings: Any) -> LightningTrainer:
     return LightningTrainer(LightningConfig(**{"accelerator": "cpu", "epochs": 2, "log_every": 1, **settings}), Context())
 
 
+@pytest.fixture
+def wandb_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep what W&B writes beside a run, and the address of its helper process, from outliving the test."""
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path.parent / "wandb"))
+    monkeypatch.setenv("WANDB_SERVICE", "")
+    monkeypatch.delenv("WANDB_SERVICE")
+
+
 @pytest.fixture(scope="session")
 def world() -> types.SimpleNamespace:
     """Return the makers of this file."""

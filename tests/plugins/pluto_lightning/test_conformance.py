@@ -116,6 +116,18 @@ class TestCsv(LoggerSuite):
     hooks, use = LIGHTNING, "csv"
 
 
+@pytest.mark.usefixtures("wandb_alone")
+class TestWandb(LoggerSuite):
+    """`wandb`, which writes what `wandb sync` sends."""
+
+    hooks, use = LIGHTNING, "wandb"
+
+    @pytest.fixture
+    def settings(self):
+        """Return settings that need no service."""
+        return {"mode": "offline"}
+
+
 class TestEarlyStopping(CallbackSuite):
     """`early_stopping`."""
 

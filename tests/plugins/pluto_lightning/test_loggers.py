@@ -4,8 +4,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pluto_core.component import Context
-from pluto_lightning.config import CsvConfig, TensorBoardConfig
+from pluto_core.errors import PlutoError
+from pluto_lightning.config import CsvConfig, TensorBoardConfig, WandbConfig
 from pluto_lightning.loggers import Csv, CsvFile, TensorBoard
+from pluto_lightning.wandb_runs import Wandb
 
 
 def read(path):
@@ -20,10 +22,10 @@ def test_tensorboard_holds_the_curves_of_a_training(fit):
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
-    assert {"train/loss_step", "train/loss_epoch", "val/loss", "val/fde_top1_m", "epoch"} <= tags
+    assert {"train/loss_step", "train/loss", "val/loss", "val/fde_top1_m", "epoch"} <= tags
     assert any(tag.startswith("lr-") for tag in tags)
     assert len(events.Scalars("train/loss_step")) == 8
-    last = events.Scalars("train/loss_epoch")[-1].value
+    last = events.Scalars("train/loss")[-1].value
     assert last == pytest.approx(result.numbers["curves"][-1]["train/loss"], rel=1e-5)
 
 
@@ -71,3 +73,37 @@ def test_loggers_go_on_where_a_run_was_interrupted(fit):
     steps = [int(row["step"]) for row in read(folder / "curves" / "metrics.csv") if row["train/loss_step"]]
     assert steps == sorted(set(steps))
     assert len(steps) == 12
+
+
+@pytest.mark.usefixtures("wandb_alone")
+def test_wandb_goes_on_with_the_run_of_its_folder(fit):
+    """Offline, a training leaves what can be sent; a second go in the folder has the same id, another folder another one."""
+    maker = Wandb(WandbConfig(mode="offline", project="roads", name="first", tags=("night",)), Context())
+    result, folder = fit(settings={"epochs": 1}, loggers=[maker])
+    assert result.files["Wandb log"] == folder / "wandb"
+    fit(settings={"epochs": 2}, loggers=[maker])
+    sent = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    own = maker.make(folder, "train").version
+    assert len(sent) == 2
+    assert {path.name for path in sent} == {f"run-{own}.wandb"}
+    assert all(path.stat().st_size for path in sent)
+    assert maker.make(folder.parent / "other", "train").version != own
+    text = b"".join(path.read_bytes() for path in sent)
+    assert all(word in text for word in (b"roads", b"first", b"night", b"train/loss", b"val/fde_top1_m"))
+
+
+@pytest.mark.usefixtures("wandb_alone")
+def test_wandb_disabled_writes_nothing(fit):
+    """`disabled` neither sends nor writes."""
+    _, folder = fit(settings={"epochs": 1}, loggers=[Wandb(WandbConfig(mode="disabled"), Context())])
+    assert not list(folder.glob("wandb/*run-*"))
+
+
+@pytest.mark.usefixtures("wandb_alone")
+def test_what_wandb_refuses_is_one_message(fit, monkeypatch, tmp_path):
+    """Where nobody is logged in, the way out is named."""
+    for name, value in {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PlutoError, match=r'^logger wandb: .*log in.*mode = "offline"') as caught:
+        fit(loggers=[Wandb(WandbConfig(mode="online"), Context())])
+    assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_lightning.config import LightningConfig, OneCycleConfig
 from pluto_lightning.schedules import make_onecycle
+from pluto_lightning.trainer import LightningTrainer
 
 
 class Interruption(pl.Callback):
@@ -160,6 +161,55 @@ def test_a_nan_is_one_message_that_names_the_scenarios(fit, world):
     with pytest.raises(PlutoError, match=r"loss became NaN.*epoch 0.*log-train/0002@2") as caught:
         fit(parts=parts)
     assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_that_is_no_number_is_told_before_it_reaches_the_weights(fit, world):
+    """A finite loss with an infinite slope stops training, names the samples of the step, and leaves the weights."""
+
+    def steep(outputs, batch, *, training):
+        total = world.objective(outputs, batch, training=training)["loss"]
+        return {"loss": total + (outputs["trajectory"] * 0.0).abs().sum().sqrt()}
+
+    made = []
+
+    def make_model():
+        made.append(world.model())
+        return made[-1]
+
+    parts = {"train": world.loader("train", 8, shuffle=False)}
+    with pytest.raises(PlutoError, match=r"^a gradient became NaN.*epoch 0.*log-train/0000@0.*log-train/0003@3$"):
+        fit(make_objective=lambda _model: steep, make_model=make_model, parts=parts)
+    assert all(torch.isfinite(one).all() for one in made[0].parameters())
+
+
+@pytest.mark.parametrize("moment", [(1, 1), (1, 2), (1, 3)])
+def test_validation_within_epochs(moment, fit, world):
+    """Every so many batches there are values of validation; an interrupted training still ends like an undisturbed one."""
+    settings = {"epochs": 3, "validate_every_batches": 2, "save_every": 1, "save_top_k": 9}
+    calm, calm_dir = fit("calm", settings=settings)
+    names = [path.name for path in (calm_dir / "checkpoints").iterdir() if path.name != "last.ckpt"]
+    assert len(names) == 3 * 2
+    with pytest.raises(KeyboardInterrupt):
+        fit("wild", settings=settings, callbacks=[Interruption(*moment)])
+    wild, wild_dir = fit("wild", settings=settings)
+    assert same(world.weights(calm_dir), world.weights(wild_dir))
+    assert calm.numbers["curves"] == wild.numbers["curves"]
+
+
+def test_training_ends_when_its_time_is_up(fit):
+    """`max_hours` ends a training before its epochs do, and the last checkpoint is there."""
+    result, folder = fit(settings={"epochs": 10_000, "max_hours": 1e-4})
+    assert 0 < result.numbers["epochs"] < 10_000
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_modules_are_listed_before_training(world, tmp_path):
+    """The summary names modules and their parameters; depth 0 leaves it out."""
+    notes = []
+    for depth in (1, 0):
+        config = LightningConfig(accelerator="cpu", epochs=1, summary_depth=depth)
+        LightningTrainer(config, Context(note=notes.append)).fit(world.job(tmp_path / str(depth)))
+    assert [("ToyModel" in note, "96" in note) for note in notes] == [(True, True)]
 
 
 @pytest.mark.parametrize(
