@@ -1,15 +1,16 @@
 """The map of a recording: lane segments grouped into roadblocks, crosswalks, drivable areas."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pluto_av2.files import map_files
 from pluto_core.errors import Reason, SampleError
 from pluto_core.geometry import wrap
 from pluto_core.maps import AREA_LAYERS, Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged, empty_areas
+from pluto_core.places.remote import Place
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,7 +21,7 @@ _SPACING_M = 0.25
 _SAME_WAY_RAD = np.pi / 2
 
 
-def read_map(folder: Path, name: str, lane_types: tuple[str, ...]) -> MapView:
+def read_map(folder: Place, name: str, lane_types: tuple[str, ...]) -> MapView:
     """Return the map of a recording.
 
     Args:
@@ -41,8 +42,8 @@ def read_map(folder: Path, name: str, lane_types: tuple[str, ...]) -> MapView:
         raise SampleError(Reason.BROKEN_MAP, f"the map of {folder} lacks {error}") from None
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    found = sorted(folder.glob("map/log_map_archive_*.json")) or sorted(folder.glob("log_map_archive_*.json"))
+def _read(folder: Place) -> dict[str, Any]:
+    found = map_files(folder)
     if not found:
         raise SampleError(Reason.MISSING_MAP, f"{folder} holds no log_map_archive_*.json")
     try:

@@ -1,7 +1,5 @@
 """Reading a motion-forecasting scenario: 110 steps at 10 Hz, the car is the track `AV`."""
 
-from pathlib import Path
-
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +8,7 @@ from pyarrow import parquet
 
 from pluto_av2.recording import FORD_FUSION, Objects, category_of
 from pluto_core.errors import Reason, SampleError
+from pluto_core.places.remote import Place, local
 from pluto_core.scene import Category
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +37,7 @@ class MotionTracks:
     objects: Objects
 
 
-def read_motion(folder: Path, name: str) -> MotionTracks:
+def read_motion(folder: Place, name: str) -> MotionTracks:
     """Return a motion scenario in arrays.
 
     Raises:
@@ -46,7 +45,7 @@ def read_motion(folder: Path, name: str) -> MotionTracks:
     """
     path = folder / f"scenario_{name}.parquet"
     try:
-        table = parquet.read_table(path, columns=list(_COLUMNS))
+        table = parquet.read_table(local(path), columns=list(_COLUMNS))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     step = table["timestep"].to_numpy()

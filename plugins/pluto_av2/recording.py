@@ -1,7 +1,5 @@
 """A recording of Argoverse 2 as dense arrays: F frames at 10 Hz, N tracks."""
 
-from pathlib import Path
-
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +50,6 @@ class Recording:
     """One sensor log or one motion scenario."""
 
     log: str
-    folder: Path
     city: str
     times_us: Ints
     """(F,)"""

@@ -1,19 +1,18 @@
 """Reading a sensor log: ego poses and annotated boxes."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import feather
 
+from pluto_av2.files import POSES
 from pluto_av2.recording import Objects, category_of, differentiate
 from pluto_core.errors import Reason, SampleError
+from pluto_core.places.remote import Place, local
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-POSES = "city_SE3_egovehicle.feather"
 _ANNOTATIONS = ("annotations.feather", "annotations_with_ego.feather")
 _POSE_COLUMNS = ("timestamp_ns", "qw", "qx", "qy", "qz", "tx_m", "ty_m")
 _BOX_COLUMNS = (*_POSE_COLUMNS, "track_uuid", "category", "length_m", "width_m")
@@ -21,14 +20,14 @@ _SMOOTHED = 2
 """Frames before and after that an ego velocity or acceleration looks at: poses jitter by about a centimetre."""
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> pa.Table:
+def read_table(path: Place, columns: tuple[str, ...]) -> pa.Table:
     """Return some columns of a Feather file.
 
     Raises:
         SampleError: The file is missing, cut off, or lacks a column.
     """
     try:
-        return feather.read_table(path, columns=list(columns), memory_map=False)
+        return feather.read_table(local(path), columns=list(columns), memory_map=False)
     except (OSError, pa.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {reason}") from None
@@ -45,7 +44,7 @@ def seconds(times: Ints, ticks_per_s: float) -> Floats:
     return np.asarray((times - times[:1]) / ticks_per_s, np.float64)
 
 
-def read_ego(folder: Path) -> tuple[Ints, Floats, Floats]:
+def read_ego(folder: Place) -> tuple[Ints, Floats, Floats]:
     """Return times (ns), (k, 2) positions and (k,) headings of the car, at the rate of its localisation."""
     table = read_table(folder / POSES, _POSE_COLUMNS)
     columns = {name: table[name].to_numpy() for name in _POSE_COLUMNS}
@@ -55,7 +54,7 @@ def read_ego(folder: Path) -> tuple[Ints, Floats, Floats]:
     return columns["timestamp_ns"][order], position, headings_of(quaternions)
 
 
-def read_boxes(folder: Path) -> pa.Table:
+def read_boxes(folder: Place) -> pa.Table:
     """Return the annotations of a log, without the ego vehicle's own.
 
     Raises:

@@ -9,22 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from pluto_av2.config import Av2Config
+from pluto_av2.files import POSES, city, find_recordings, sizes
 from pluto_av2.maps import read_map
 from pluto_av2.motion import read_motion
 from pluto_av2.recording import FRAME_S, Recording
 from pluto_av2.routes import driven_route
-from pluto_av2.sensor import POSES, objects_of, rates, read_boxes, read_ego, seconds
+from pluto_av2.sensor import objects_of, rates, read_boxes, read_ego, seconds
 from pluto_core.component import Context
-from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.errors import Reason, SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.geometry import wrap
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
+from pluto_core.places import cache_home as default_home
+from pluto_core.places.copies import Copies
+from pluto_core.places.remote import Place
 from pluto_core.scene import ScenarioId, Scene, Window
 
 Floats = npt.NDArray[np.float64]
 
-_DEPTH = 3
 _MOVING_MPS = 0.5
 _TURN_RAD = 0.35
 _SPEED_CHANGE_MPS = 2.0
@@ -37,24 +40,29 @@ class Av2Source:
         {"log_names", "scenario_types", "scenario_tokens", "map_names", "remove_invalid_goals", "ego_displacement_minimum_m"}
     )
 
-    def __init__(self, config: Av2Config) -> None:
-        """Find the recordings.
+    def __init__(self, config: Av2Config, *, cache_home: Path | None = None) -> None:
+        """Find the recordings; nothing of them is read yet.
+
+        Args:
+            config: The settings.
+            cache_home: Folder in which copies of what lies behind URLs are kept; None: the user's cache folder.
 
         Raises:
             PlutoError: The folder does not exist or holds no recording.
         """
-        self._config = config
-        self._folders = _find(Path(config.data_root).expanduser())
+        self._config, self._cache_home = config, cache_home
+        copies = Copies((cache_home or default_home()) / "remote", round(config.remote_cache_gb * 1e9))
+        self._folders = find_recordings(config.data_root, copies)
         self._refused: dict[str, tuple[str, Reason, str]] = {}
         self._open = lru_cache(maxsize=4)(self._read)
 
-    def __getstate__(self) -> Av2Config:
+    def __getstate__(self) -> tuple[Av2Config, Path | None]:
         """Send the settings only; the other side finds the files itself."""
-        return self._config
+        return self._config, self._cache_home
 
-    def __setstate__(self, config: Av2Config) -> None:
+    def __setstate__(self, state: tuple[Av2Config, Path | None]) -> None:
         """Open anew."""
-        self.__init__(config)  # type: ignore[misc]
+        self.__init__(state[0], cache_home=state[1])  # type: ignore[misc]
 
     def logs(self) -> Sequence[str]:
         """Return the names of all logs, in the order in which `list` reads them."""
@@ -128,13 +136,9 @@ class Av2Source:
 
     def identity(self) -> Identity:
         """Return reader, settings and the sizes of all files."""
-        sizes = {
-            f"{log}/{path.name}": path.stat().st_size
-            for log, folder in self._folders.items()
-            for path in sorted([*folder.glob("*.feather"), *folder.glob("*.parquet"), *folder.rglob("log_map_archive_*.json")])
-        }
+        held = {f"{log}/{name}": size for log, folder in self._folders.items() for name, size in sizes(folder).items()}
         settings = {"lane_types": list(self._config.lane_types), "route_lookahead_m": self._config.route_lookahead_m}
-        return Identity(reader="av2/1", settings=settings, dataset=sizes)
+        return Identity(reader="av2/1", settings=settings, dataset=held)
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return the recordings that were refused."""
@@ -146,7 +150,7 @@ class Av2Source:
             return self._read_sensor(log, folder)
         return self._read_motion(log, folder)
 
-    def _read_sensor(self, log: str, folder: Path) -> Recording:
+    def _read_sensor(self, log: str, folder: Place) -> Recording:
         table = read_boxes(folder)
         frames_ns = np.unique(table["timestamp_ns"].to_numpy())
         times_ns, position, heading = read_ego(folder)
@@ -158,8 +162,7 @@ class Av2Source:
         view = read_map(folder, log, self._config.lane_types)
         return Recording(
             log=log,
-            folder=folder,
-            city=_city(folder),
+            city=city(folder),
             times_us=frames_ns // 1000,
             position=position[place],
             heading=heading[place],
@@ -170,12 +173,11 @@ class Av2Source:
             route=driven_route(view, position[place], heading[place], self._config.route_lookahead_m),
         )
 
-    def _read_motion(self, log: str, folder: Path) -> Recording:
+    def _read_motion(self, log: str, folder: Place) -> Recording:
         told = read_motion(folder, log)
         view = read_map(folder, log, self._config.lane_types)
         return Recording(
             log=log,
-            folder=folder,
             city=told.city,
             times_us=told.times_us,
             position=told.position,
@@ -194,35 +196,6 @@ def _taken(row: tuple[ScenarioId, str, str], wanted: ScenarioFilter) -> bool:
     return all(allowed is None or value in allowed for allowed, value in choices)
 
 
-def _find(root: Path) -> dict[str, Path]:
-    """Return recordings by name, sorted.
-
-    Raises:
-        PlutoError: The folder is missing or holds none.
-    """
-    if not root.is_dir():
-        message = f"source.data_root: {root} is no folder; give the folder that holds Argoverse 2 logs"
-        raise PlutoError(message)
-    found: dict[str, Path] = {}
-    for depth in range(_DEPTH + 1):
-        pattern = "*/" * depth
-        folders = [path.parent for path in (*root.glob(f"{pattern}{POSES}"), *root.glob(f"{pattern}scenario_*.parquet"))]
-        found |= {folder.name: folder for folder in folders}
-    if not found:
-        message = (
-            f"source.data_root: {root} holds no Argoverse 2 log ({POSES} or scenario_*.parquet, up to {_DEPTH} folders deep)"
-        )
-        raise PlutoError(message)
-    return dict(sorted(found.items()))
-
-
-def _city(folder: Path) -> str:
-    """Return the city in the name of the map: `log_map_archive_<log>____PIT_city_57819.json`."""
-    names = [path.name for path in folder.glob("map/log_map_archive_*.json")]
-    parts = names[0].split("____")[-1].split("_") if names else []
-    return parts[0] if len(parts) > 1 else "unknown"
-
-
-def make(config: Av2Config, _context: Context) -> Av2Source:
+def make(config: Av2Config, context: Context) -> Av2Source:
     """Return the source."""
-    return Av2Source(config)
+    return Av2Source(config, cache_home=context.cache_home)

@@ -107,12 +107,13 @@ def signed_distance(mask: Raster, resolution_m: float, *, parity: bool = False) 
     """
     if mask.all() or not mask.any():
         return _one_sided(mask, resolution_m, parity=parity)
-    rows, columns = _extent(mask.any(axis=1)), _extent(mask.any(axis=0))
+    rows, columns = _extent(mask.max(axis=1)), _extent(mask.max(axis=0))
     signed = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     np.negative(signed, out=signed)
     # Around the cells inside lie cells outside, so that none beyond them is the nearest to any.
     inside = cv2.distanceTransform(mask[rows, columns], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    signed[rows, columns] += inside  # one of both is 0
+    window = signed[rows, columns]
+    np.add(window, inside, out=window)  # one of both is 0
     # Squared distances are integers; rounding to them makes the result exact.
     most = mask.shape[0] ** 2 + mask.shape[1] ** 2
     squared = np.rint(signed * np.abs(signed)).astype(np.int32)
@@ -120,8 +121,8 @@ def signed_distance(mask: Raster, resolution_m: float, *, parity: bool = False) 
     return np.asarray(_signed_roots(most, resolution_m).take(squared))
 
 
-def _extent(filled: npt.NDArray[np.bool_]) -> slice:
-    """Return the slice from one before the first True to one after the last."""
+def _extent(filled: Raster) -> slice:
+    """Return the slice from one before the first 1 to one after the last."""
     first, last = int(np.argmax(filled)), len(filled) - int(np.argmax(filled[::-1]))
     return slice(max(first - 1, 0), last + 1)
 
