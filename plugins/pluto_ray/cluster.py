@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _STORE_BYTES = 80 << 20
 """Memory of Ray's object store: the least that it takes, for no samples go through it."""
 _LONGEST_BASE = 38
 """Characters of a folder in which Ray can make sockets: their paths may have 107, and Ray's own part takes up to 69."""
+_KNOCK_S = 20.0
+"""How long the machine of a given cluster may take to answer."""
 _OWNER = "owner"
 
 
@@ -100,6 +103,7 @@ def connected(config: RayConfig, count: int) -> Iterator[None]:
 def _given(address: str) -> Iterator[None]:
     with _unchanged({}):
         try:
+            _knock(address)
             ray.init(address, log_to_driver=False, configure_logging=False)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -109,6 +113,18 @@ def _given(address: str) -> Iterator[None]:
             )
             raise PlutoError(message) from error
     yield
+
+
+def _knock(address: str) -> None:
+    """Try the port, for Ray itself would try for many minutes.
+
+    Raises:
+        OSError: Nobody listens there.
+    """
+    place = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    host, colon, port = place.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 @contextlib.contextmanager

@@ -103,9 +103,13 @@ class Serving:
         try:
             order: Order = pickle.loads(packed)  # noqa: S301 -- from the driver, who runs code here anyway
             self._held_bytes = order.held_bytes
-            self._session = _job(order).open(slot).__enter__()
+            self._session = job_of(order).open(slot).__enter__()
+            self._check_start()
         except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
-            return Answer(failed=_portable(error))
+            failed = _portable(error)
+            with contextlib.suppress(Exception):  # what ended the session is told, not what followed
+                self._exit(error)
+            return Answer(failed=failed)
         return Answer(over=True)
 
     def work(self, batch: Batch | None, spell_s: float) -> Answer:
@@ -137,14 +141,21 @@ class Serving:
             return Answer(failed=_portable(error))
         return Answer(over=True)
 
+    def _check_start(self) -> None:
+        """Refuse a limit under which no process could do more than one unit.
+
+        Raises:
+            PlutoError: This process holds more than the limit before its first unit.
+        """
+        if self._too_large() and self._held_bytes is not None:
+            message = (
+                f"worker.memory_mb = {self._held_bytes / 1e6:g}: an actor holds {_held() / 1e6:.0f} MB before its first "
+                "scenario; allow at least twice as much"
+            )
+            raise PlutoError(message)
+
     def _too_large(self) -> bool:
-        if self._held_bytes is None:
-            return False
-        try:
-            resident, mapped = Path("/proc/self/statm").read_text("ascii").split()[1:3]
-        except (OSError, ValueError):
-            return False  # a system that does not tell
-        return (int(resident) - int(mapped)) * os.sysconf("SC_PAGE_SIZE") > self._held_bytes
+        return self._held_bytes is not None and _held() > self._held_bytes
 
     def _exit(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
@@ -153,7 +164,16 @@ class Serving:
             session.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
 
-def _job(order: Order) -> Job:
+def _held() -> int:
+    """Return the memory that this process holds for itself, in bytes; 0 where the system does not tell."""
+    try:
+        resident, mapped = Path("/proc/self/statm").read_text("ascii").split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(mapped)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def job_of(order: Order) -> Job:
     """Return the job as it can be done on this node.
 
     Raises:
