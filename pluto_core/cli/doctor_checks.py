@@ -1,6 +1,5 @@
 """What `pluto doctor` finds: versions, extras, the machine, plugins, and whatever plugins look at. Needs no numpy."""
 
-import os
 import platform
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from pluto_core import machine
 from pluto_core.component import load
 from pluto_core.moments import Finding, Surroundings
 from pluto_core.plugins import Catalogue
@@ -113,7 +113,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _machine(surroundings: Surroundings) -> Iterator[Finding]:
-    yield Finding(subject="processors", state="ok", text=f"{_processors()} for this process")
+    yield Finding(subject="processors", state="ok", text=f"{machine.processors()} for this process")
     yield from _memory()
     yield _accelerator()
     yield _cache_home(surroundings.cache_home)
@@ -126,17 +126,11 @@ def _machine(surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding(subject="shared memory", state="ok", text=text)
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _memory() -> Iterator[Finding]:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
+    known = machine.memory()
+    if not {"MemTotal", "MemAvailable"} <= known.keys():
         return
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    total, free = (kilobytes[name] * 1024 / _GB for name in ("MemTotal", "MemAvailable"))
+    total, free = (known[name] / _GB for name in ("MemTotal", "MemAvailable"))
     little = free < _LITTLE_MEMORY_GB
     advice = "take few workers: each of them needs up to 0.4 GB" if little else ""
     text = f"{free:.1f} of {total:.1f} GB free"
@@ -144,19 +138,11 @@ def _memory() -> Iterator[Finding]:
 
 
 def _accelerator() -> Finding:
-    """Return what the driver shows; torch is not asked, because importing it takes seconds."""
-    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    models = [line.partition(":")[2].strip() for card in cards for line in _lines(card) if line.startswith("Model:")]
+    """Return what the driver shows."""
+    models = machine.gpus()
     if models:
         return Finding(subject="GPU", state="ok", text=", ".join(models))
     return Finding(subject="GPU", state="note", text="the NVIDIA driver shows none; training runs on the processor")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
 
 
 def _cache_home(home: Path) -> Finding:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from pluto_core.pipeline.progress import Progress as CacheProgress
+from pluto_core.run.folders import Run
 
 _COLUMNS = (
     ("ade_top1_m", "top-1\nADE, m"),
@@ -34,6 +36,7 @@ _LABELS = {
     "constant_velocity": "constant velocity",
     "constant_acceleration": "constant acceleration",
 }
+_MAIN = (("fde_top1_m", "FDE", " m"), ("miss_top1", "miss", ""))
 _KIB = 1024
 
 
@@ -104,11 +107,29 @@ class Display:
             table.add_row(name, f"{row['count']:,.0f}", *cells)
         self.out.print(table)
 
+    def summary(self, run: Run, seconds: float, files: Mapping[str, Path]) -> None:
+        """Print how a run ended: its time by step, how good it is, and what was written."""
+        ended = "is complete" if run.status == "finished" else "has more steps to do"
+        times = ", ".join(f"{step} {duration_of(numbers['seconds'])}" for step, numbers in run.steps.items())
+        self.say(f"run {run.path.name} {ended}: {duration_of(seconds)} now ({times})")
+        for step, numbers in run.steps.items():
+            own, base = (numbers.get("metrics", {}).get(planner, {}) for planner in ("planner", "constant_velocity"))
+            told = [
+                f"{label} {_cell(own[name])}{unit} (constant velocity {_cell(base.get(name))})"
+                for name, label, unit in _MAIN
+                if own.get(name) is not None
+            ]
+            if told:
+                self.say(f"  {step}: {', '.join(told)}")
+        self.files(files)
+        if any("metrics" in numbers for numbers in run.steps.values()) and _has_report():
+            self.say(f"look at it: pluto report {short(run.path)}")
+
     def files(self, files: Mapping[str, Path]) -> None:
         """Print what was written."""
         width = max((len(name) for name in files), default=0)
         for name, path in files.items():
-            self.say(f"  {name:<{width}}  {_short(path)}")
+            self.say(f"  {name:<{width}}  {short(path)}")
 
 
 class _PlainLines:
@@ -122,7 +143,8 @@ class _PlainLines:
         tenth = 10 * state.done // max(state.total, 1)
         if tenth > self._told:
             self._told = tenth
-            self._note(f"cache: {state.done} of {state.total}, {rate_of(state)}")
+            left = f", {duration_of(state.remaining_s)} left" if state.remaining_s and state.done < state.total else ""
+            self._note(f"cache: {state.done} of {state.total}, {rate_of(state)}{left}")
 
 
 def rate_of(state: CacheProgress) -> str:
@@ -141,11 +163,24 @@ def size_of(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def duration_of(seconds: float) -> str:
+    """Return a time as people say it."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _has_report() -> bool:
+    return any(entry.name == "report" for entry in entry_points(group="pluto.commands"))
+
+
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """Return a path as seen from the working directory, where it lies below it."""
     with contextlib.suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return str(path)

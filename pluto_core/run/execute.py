@@ -1,10 +1,8 @@
 """One experiment from its plan to its results."""
 
-import platform
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from pluto_core.run.assembly import training_job
 from pluto_core.run.display import Display, size_of
 from pluto_core.run.drawing import Step
 from pluto_core.run.evaluation import Judged
+from pluto_core.run.foresight import counted
+from pluto_core.run.provenance import made_with
 from pluto_core.run.workspace import Workspace
 
 _PART_OF = {"train": "train", "validate": "val", "test": "test"}
@@ -103,6 +103,8 @@ class _Execution:
         self.parts = [_PART_OF[step] for step in steps if step in _PART_OF and (only or step not in run.steps)]
         began = time.monotonic()
         try:
+            for line in counted(workspace, run, [step for step in steps if only or step not in run.steps]):
+                self.display.say(line)
             if self.parts and "train" not in self.parts:  # what is to be judged is there, before anything is computed for it
                 checkpoints.judged(run, self.checkpoint)
             for step in steps:
@@ -114,7 +116,7 @@ class _Execution:
             run.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         run.close("finished" if all(step in run.steps for step in self.experiment.steps) else "interrupted")
-        self._results(run, time.monotonic() - began)
+        self._results(run, workspace, time.monotonic() - began)
         return run
 
     def _wipe_allowed(self, *, yes: bool) -> bool:
@@ -173,7 +175,6 @@ class _Execution:
         return self._evaluate(name, run, workspace)
 
     def _cache(self, workspace: Workspace) -> StepResult:
-        self.display.note(f"listing scenarios for the cache in {workspace.cache_path}")
         listing = workspace.listing
         workspace.require(self.parts, listing)
         with self.display.caching() as show:
@@ -240,7 +241,7 @@ class _Execution:
     def _job(self, run: folders.Run, workspace: Workspace, parts: Mapping[str, Any]) -> TrainingJob:
         return training_job(workspace, run.path, parts, interactive=self.display.interactive)
 
-    def _results(self, run: folders.Run, seconds: float) -> None:
+    def _results(self, run: folders.Run, workspace: Workspace, seconds: float) -> None:
         path = run.path / "results.json"
         results = {
             "name": self.experiment.name,
@@ -248,20 +249,9 @@ class _Execution:
             "run": str(run.path),
             "status": run.status,
             "seconds": round(seconds, 3),
-            "versions": _versions(),
+            **made_with(workspace),
             "steps": run.steps,
         }
         folders.write_json(path, results)
         self.files["results"] = path
-        self.display.say(f"run {run.path.name} {'is complete' if run.status == 'finished' else 'has more steps to do'}:")
-        self.display.files(self.files)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in ("pluto-framework", "torch", "pytorch-lightning", "numpy"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+        self.display.summary(run, seconds, self.files)

@@ -239,6 +239,10 @@ class Workspace:
                 message = f"the part {part!r} is empty ({sizes}); change [splitter] or widen [filter]"
                 raise PlutoError(message)
 
+    def sizes(self, listing: Listing) -> dict[str, int]:
+        """Return how many scenarios of a listing belong to each part."""
+        return {part: len(rows) for part, rows in self._split(listing).items()}
+
     def _split(self, listing: Listing) -> Mapping[str, npt.NDArray[np.int64]]:
         parts: Mapping[str, npt.NDArray[np.int64]] = self.experiment.make("splitter", self.context()).split(listing)
         count = self.experiment.loader.overfit_samples
