@@ -61,6 +61,12 @@ class LoaderSettings:
     limit_train_batches: int | None = setting(None, "Batches in a training epoch, at most.", minimum=1)
     limit_val_batches: int | None = setting(None, "Batches of validation, at most.", minimum=1)
     limit_test_batches: int | None = setting(None, "Batches of the test, at most.", minimum=1)
+    overfit_samples: int | None = setting(
+        None,
+        "Train, validate and test on so many drawn training samples, without augmentations, to see whether a network can learn "
+        "them by heart.",
+        minimum=1,
+    )
     type_weights: dict[str, float] = attrs.field(
         factory=dict,
         metadata={"help": "Weight of each scenario type in the draw of training samples; 1 where not named.", "minimum": 0},
