@@ -181,7 +181,7 @@ def downloads(logs: Iterable[str]) -> Iterator[Finding]:
             logs_text = f"{len(known & here):,} logs of the official lists are here"
         state: Literal["ok", "note"] = "ok" if names and present == len(names) else "note"
         advice = f'preset = "{wish.preset}" in [{wish.section}]: {_takes(wish.preset)}'
-        yield Finding(subject=wish.title, state=state, text=f"{_archives(wish.parts)}: {logs_text}", advice=advice)
+        yield Finding(subject=wish.title, state=state, text=f"{_archives(wish.parts)}; {logs_text}", advice=advice)
 
 
 def _archives(parts: Collection[str]) -> str:
@@ -192,7 +192,8 @@ def _archives(parts: Collection[str]) -> str:
     several = len(wanted) - len(shown)
     shown += [f"nuplan-v1.1_train_*.zip ({several} of them)"] if several else []
     packed = sum(wanted.values()) / _GB
-    return f"{', '.join(shown)}, {packed:,.1f} GB (unpacked about {_round(packed * _UNPACKED)} GB), no sensors"
+    size = f"{packed:,.1f} GB to download, about {_round(packed * _UNPACKED)} GB unpacked, no sensors"
+    return f"{size}: {', '.join(shown)}"
 
 
 def _round(number: float) -> str:
