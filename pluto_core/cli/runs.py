@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _EVALUATIONS = ("test", "validate")
 _HEADER = ("run", "name", "started", "status", "FDE, m", "c.v.", "ADE, m", "miss", "time")
-_WIDTHS = (3, 12, 11, 11, 6, 5, 6, 4, 8)
+_WIDTHS = (3, 10, 11, 11, 6, 5, 6, 4, 8)
 _TEXTS = 4
 """Columns that stand to the left."""
 

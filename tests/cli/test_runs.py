@@ -93,17 +93,44 @@ def test_numbered_folders(pluto_here):
     for number in ("001", "002"):
         code, out, _ = pluto_here("run", "a.toml")
         assert code == 0
+        assert f"run           runs/{number}, new" in out
         assert f"run {number} is complete" in out
         assert tomllib.loads(Path("runs", number, "run.toml").read_text(encoding="utf-8"))["name"] == "small"
         assert json.loads(Path("runs", number, "results.json").read_text(encoding="utf-8"))["status"] == "finished"
     code, out, _ = pluto_here("runs")
-    assert [line.split()[0] for line in out.splitlines()] == ["runs/001", "runs/002"]
-    assert all(line.split()[3:] == ["finished", "cache"] for line in out.splitlines())
-    code, out, _ = pluto_here("runs", "runs", "--json")
-    assert [(run["path"], run["status"], run["steps"]) for run in json.loads(out)["runs"]] == [
-        ("runs/001", "finished", ["cache"]),
-        ("runs/002", "finished", ["cache"]),
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert [(*line.split()[:2], *line.split()[4:9]) for line in out.splitlines()[1:]] == [
+        ("001", "small", "finished", "-", "-", "-", "-"),
+        ("002", "small", "finished", "-", "-", "-", "-"),
     ]
+    code, out, _ = pluto_here("runs", "runs", "--json")
+    assert [(run["path"], run["name"], run["status"], run["steps"]) for run in json.loads(out)["runs"]] == [
+        ("runs/001", "small", "finished", ["cache"]),
+        ("runs/002", "small", "finished", ["cache"]),
+    ]
+
+
+def test_a_plan_comes_first_and_a_summary_last(pluto_here):
+    """Before anything is computed a run says where it writes, what there is and what is to do; in the end, how long it took."""
+    lines = pluto_here("run", "a.toml")[1].splitlines()
+    (planned,) = (line for line in lines if "scenarios are there" in line)
+    assert planned.startswith("  cache         0 of ")
+    assert any(line.startswith("  scenarios     train ") for line in lines)
+    assert lines.index(planned) < next(place for place, line in enumerate(lines) if line.startswith("cache: "))
+    (ended,) = (line for line in lines if line.startswith("run 001 is complete: "))
+    assert "(cache " in ended
+    lines = pluto_here("run", "a.toml")[1].splitlines()
+    assert any("scenarios are there" in line and line.endswith(", 0 to compute") for line in lines)
+
+
+def test_results_say_where_the_run_was_made(pluto_here):
+    """`results.json` names versions, machine and data, the latter by a hash of its files, not by a path."""
+    pluto_here("run", "a.toml")
+    found = json.loads(Path("runs/001/results.json").read_text(encoding="utf-8"))
+    assert found["versions"]["pluto-framework"]
+    assert found["machine"]["processors"].endswith("for this process")
+    assert set(found["data"]) == {"reader", "files", "bytes", "digest"}
+    assert str(Path.cwd()) not in json.dumps(found["data"])
 
 
 def test_run_toml_repeats(pluto_here):
