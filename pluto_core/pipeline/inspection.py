@@ -10,15 +10,17 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from types import TracebackType
 
 import attrs
 
 from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.jobs import Batch
 from pluto_core.pipeline import codec
 from pluto_core.pipeline.checking import Check, MakeBuilders, checks_of
 from pluto_core.pipeline.shards import Shards
-from pluto_core.protocols import ShardReader
+from pluto_core.protocols import ShardReader, Worker
 from pluto_core.samples import check
 from pluto_core.scene import ScenarioId
 
@@ -61,14 +63,22 @@ class Inspection:
     """Builders that are asked about their samples."""
 
 
-def inspect(asked: Inspection, names: Sequence[str], progress: Callable[[int], None]) -> Iterator[Finding]:
+def inspect(
+    asked: Inspection, names: Sequence[str], progress: Callable[[int], None], worker: Worker | None = None
+) -> Iterator[Finding]:
     """Yield what is wrong with each of some shards, in their order.
 
     Args:
         asked: How to read them.
         names: Sealed shards.
         progress: Called with the number of values read since it was called before.
+        worker: Reads several at a time, if it has processes; those whose reader dies are then read by one that says how.
     """
+    if worker is not None and worker.processes and min(worker.count, len(names)) > 1 and asked.shards.store.shared:
+        found = _read_by(worker, asked, names, progress)
+        for name in names:
+            yield from [found[name]] if name in found else inspect(asked, [name], progress)
+        return
     if not asked.shards.store.shared:
         yield from _findings(_said(asked, names), progress)
         return
@@ -81,6 +91,39 @@ def inspect(asked: Inspection, names: Sequence[str], progress: Callable[[int], N
             process.join(_LAST_WORDS_S)
             if left:
                 yield Finding(shard=left.pop(0), unreadable=f"reading it killed the process ({_crash(process)})")
+
+
+def _read_by(worker: Worker, asked: Inspection, names: Sequence[str], progress: Callable[[int], None]) -> Mapping[str, Finding]:
+    found: dict[str, Finding] = {}
+    batches = [Batch(group=name, units=(name,)) for name in names]
+    for number, _, finding in worker.run(_Reading(asked), batches):
+        if isinstance(finding, Finding):
+            found[names[number]] = finding
+            progress(finding.values)
+    return found
+
+
+@attrs.frozen
+class _Reading:
+    """A job, and its sessions: each unit is the name of a shard."""
+
+    asked: Inspection
+
+    def open(self, slot: int) -> "_Reading":
+        """Return a session, which has nothing to open."""
+        del slot
+        return self
+
+    def run(self, batch: Batch) -> Iterator[Finding]:
+        """Yield what is wrong with each shard."""
+        return _findings(_said(self.asked, batch.units), lambda _more: None)
+
+    def __enter__(self) -> "_Reading":
+        """Return self."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing was opened."""
 
 
 def _findings(said: "Iterator[int | Finding]", progress: Callable[[int], None]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from pluto_core.pipeline.inspection import Damage, Finding, Inspection, inspect
 from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.shards import ASIDE
-from pluto_core.protocols import ScenarioSource, SceneBuilder
+from pluto_core.protocols import ScenarioSource, SceneBuilder, Worker
 from pluto_core.samples import Sample
 from pluto_core.scene import ScenarioId, Scene, Window
 
@@ -141,6 +141,7 @@ def verify(
     *,
     make_builders: MakeBuilders | None = None,
     recompute: Recompute | None = None,
+    worker: Worker | None = None,
     progress: Progress = silent,
 ) -> VerifyReport:
     """Read every value, compare its checksums and its spec, ask its builder, and repair the index.
@@ -149,12 +150,13 @@ def verify(
         folder: The cache.
         make_builders: Gives the builders that are asked about their samples (those that offer it); None: none is.
         recompute: Samples to compute again, or None.
+        worker: Reads several shards at a time, if it has processes.
         progress: Called with values read and values in all.
     """
     with folder.hold():
         folder.shards.adopt(lambda _text: None)
         before = Index.read(folder.path) or EMPTY
-        findings = _findings(folder, make_builders, progress, sum(before.count(tag) for tag in before.tags))
+        findings = _findings(folder, make_builders, worker, progress, sum(before.count(tag) for tag in before.tags))
         damaged = {finding.shard: finding.damaged for finding in findings if finding.damaged}
         unreadable = {finding.shard: finding.unreadable for finding in findings if finding.unreadable}
         for name in unreadable:
@@ -175,7 +177,9 @@ def verify(
     )
 
 
-def _findings(folder: CacheFolder, make_builders: MakeBuilders | None, progress: Progress, expected: int) -> list[Finding]:
+def _findings(
+    folder: CacheFolder, make_builders: MakeBuilders | None, worker: Worker | None, progress: Progress, expected: int
+) -> list[Finding]:
     """Return what is wrong with each sealed shard, without opening one in this process."""
     specs = {tag: folder.manifest.spec(tag) for tag in folder.manifest.tags}
     asked = Inspection(shards=folder.shards, specs=specs, skip=folder.dropped(), make_builders=make_builders)
@@ -186,7 +190,7 @@ def _findings(folder: CacheFolder, make_builders: MakeBuilders | None, progress:
         done += more
         progress(done, max(done, expected))
 
-    return list(inspect(asked, [stamp.name for stamp in folder.shards.sealed()], count))
+    return list(inspect(asked, [stamp.name for stamp in folder.shards.sealed()], count, worker))
 
 
 def _gone(before: Index, after: Index, damaged: Mapping[str, Sequence[Damage]]) -> int:
