@@ -103,10 +103,10 @@ class _Execution:
         self.parts = [_PART_OF[step] for step in steps if step in _PART_OF and (only or step not in run.steps)]
         began = time.monotonic()
         try:
-            for line in counted(workspace, run, [step for step in steps if only or step not in run.steps]):
-                self.display.say(line)
             if self.parts and "train" not in self.parts:  # what is to be judged is there, before anything is computed for it
                 checkpoints.judged(run, self.checkpoint)
+            for line in counted(workspace, run, [step for step in steps if only or step not in run.steps]):
+                self.display.say(line)
             for step in steps:
                 if step in run.steps and not only:
                     self._adopt(run.steps[step])
