@@ -284,7 +284,7 @@ def print_model(steps: Mapping[str, Sequence[Step]], root: Path, disk: float, sc
 ### {scenarios:,} scenarios: a model from these constants
 
 - r = {per_core:.2f} scenarios/s of one core (processes, 1); e = {efficiency:.2f}: what is left of it when both work
-- d = {1e6 * driver:.0f} µs of the driver for each; b = {value / 1e3:.1f} kB written a scenario; the disk takes {disk:.0f} MB/s (W)
+- d = {1e6 * driver:.0f} µs of the driver for each; b = {value / 1e3:.1f} kB written a scenario; disk: W = {disk:.0f} MB/s
 - m = {two.worker_mb:.0f} MB a worker, D = {two.driver_mb:.0f} MB the driver of each part; s = {two.first_s:.1f} s to start
 - {len(sizes)} logs hold {sum(sizes) / two.scenarios / 1e6:.2f} MB for each of these scenarios; each log is read by one worker
 

@@ -24,6 +24,8 @@ Decorated = Callable[..., Any]
 Names = tuple[str, ...]
 
 _MANIFEST = "manifest.json"
+_SEVERAL = "processes"
+"""The worker that reads several shards at a time."""
 
 
 def cache_options(command: Decorated) -> Decorated:
@@ -56,6 +58,7 @@ def info(path: Path, modules: Names, without: Names, as_json: bool) -> int:
 
 @cache.command()
 @cache_options
+@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Read N shards at a time.")
 @click.option("--recompute", type=click.IntRange(min=1), metavar="N", help="Compute N samples again and compare.")
 @click.option("--experiment", type=click.Path(path_type=Path), metavar="FILE", help="What to compute them with.")
 @click.option("settings", "--set", multiple=True, metavar="KEY=VALUE", help="Override a setting of FILE.")
@@ -64,6 +67,7 @@ def verify(
     modules: Names,
     without: Names,
     as_json: bool,
+    workers: int,
     recompute: int | None,
     experiment: Path | None,
     settings: Names,
@@ -78,14 +82,19 @@ def verify(
     if (recompute is None) != (experiment is None):
         message = "--recompute N and --experiment FILE go together"
         raise click.UsageError(message)
+    from pluto_core.component import Context
+
     catalogue = load_catalogue(modules, without)
     folder = _opened(path, catalogue)
     builders = _stored_builders(folder, catalogue)
     again = None
     if recompute is not None and experiment is not None:
         again = _recompute(folder, recompute, read_experiment(experiment, settings, modules, without))
+    worker: Any = None
+    if workers > 1:
+        worker = catalogue.make("workers", _SEVERAL, catalogue.config_class("workers", _SEVERAL)(count=workers), Context())
     with bar("verify") as show:
-        report = maintenance.verify(folder, make_builders=builders, recompute=again, progress=show)
+        report = maintenance.verify(folder, make_builders=builders, recompute=again, worker=worker, progress=show)
     found = {
         "path": str(folder.path),
         "ok": report.ok,
