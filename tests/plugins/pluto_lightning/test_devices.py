@@ -1,7 +1,12 @@
+import itertools
+
+import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from pluto_core.errors import PlutoError
+from pluto_core.plan import Plan
 from pluto_lightning.devices import spread_over, world_of
 
 
@@ -49,3 +54,64 @@ def test_a_mistake_in_a_process_is_one_message(fit, world):
     with pytest.raises(PlutoError, match=r"^the loss became NaN.*log-train/0002@2") as caught:
         fit(settings={"devices": 2}, parts=parts)
     assert "\n" not in str(caught.value)
+
+
+class Steady(torch.nn.Module):
+    """A linear model that draws nothing at random."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 24)
+
+    def forward(self, batch):
+        """Return trajectories (B, 8, 3)."""
+        return {"trajectory": self.linear(batch["state"]).unflatten(1, (8, 3))}
+
+    def plan(self, outputs, batch):
+        """Return one mode."""
+        trajectory = outputs["trajectory"].detach().numpy()[:, None]
+        return Plan(trajectories=trajectory, probabilities=np.ones(trajectory.shape[:2], np.float32))
+
+
+class Witness(pl.Callback):
+    """Writes down which samples each process sees."""
+
+    def make(self, run_dir):
+        """Remember the folder."""
+        self.run_dir = run_dir
+        run_dir.mkdir(exist_ok=True)
+        return self
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Add a line a sample."""
+        with (self.run_dir / f"seen-{trainer.current_epoch}-{trainer.global_rank}.txt").open("a") as file:
+            file.writelines(f"{one.token}\n" for one in batch.ids)
+
+
+def mean_distance(outputs, batch, *, training):
+    """Return the mean over rows, so that the mean over equal shares is the mean over all."""
+    gap = outputs["trajectory"] - batch["truth"]["trajectory"]
+    return {"loss": (gap**2).sum(dim=-1).mean(dim=1).mean()}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_two_processes")
+@pytest.mark.parametrize("samples", [16, 20])
+def test_two_processes_are_one_with_the_global_batch(samples, fit, world):
+    """Two processes of two samples a batch end with the weights of one process of four; each sample is seen once an epoch."""
+    changes = {"make_model": Steady, "make_objective": lambda _model: mean_distance}
+    ends = {}
+    for devices in (1, 2):
+        parts = {part: world.loader(part, count, batch_size=4 // devices) for part, count in (("train", samples), ("val", 6))}
+        settings = {"epochs": 3, "devices": devices}
+        result, folder = fit(f"on-{devices}", settings=settings, parts=parts, callbacks=[Witness()], **changes)
+        ends[devices] = result.numbers["curves"], world.weights(folder)
+        for epoch in range(3):
+            seen = [(folder / f"seen-{epoch}-{rank}.txt").read_text().split() for rank in range(devices)]
+            assert len({len(each) for each in seen}) == 1
+            assert sorted(itertools.chain.from_iterable(seen)) == [f"{number:04x}" for number in range(samples)]
+    (alone_rows, alone), (shared_rows, shared) = ends[1], ends[2]
+    assert all(torch.allclose(alone[name], shared[name], rtol=1e-5, atol=1e-6) for name in alone)
+    for one, other in zip(alone_rows, shared_rows, strict=True):
+        assert one["train/loss"] == pytest.approx(other["train/loss"], rel=1e-5)
+        assert one["val/loss"] == pytest.approx(other["val/loss"], rel=1e-5)
