@@ -90,7 +90,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
     if worker.processes and not folder.store.shared:
         message = f"cache.use = {folder.name!r} lives in one process and the worker uses several; change one of them"
         raise PlutoError(message)
-    with folder.hold(part):
+    with folder.hold(part) as lock, lock.alive():
         known = folder.tidy(note)
         work = Work(listing, folder.missing(listing, tags, retry=retry), tags)
         asked = np.unique(work.keys)

@@ -9,6 +9,8 @@ import fcntl
 import json
 import os
 import socket
+import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,12 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
+
+BEAT_S = 30.0
+"""Time between two signs of life of a run."""
+SILENCE_S = 900.0
+"""A part of an array job that is silent for so long on another machine is over. It may then run twice, which only costs time:
+each writes shards of its own."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,17 +86,18 @@ class Lock:
         self._descriptor: int | None = descriptor
 
     @classmethod
-    def take(cls, path: Path, *, wait: bool = False) -> "Lock | None":
+    def take(cls, path: Path, *, wait: bool = False, believe: bool = True) -> "Lock | None":
         """Return the lock, or None while another process (or another part of this one) holds it.
 
         Args:
             path: The lock file; its folder exists.
             wait: Whether to wait for it; for locks that are held for moments only.
+            believe: Whether an owner on another machine is believed to live.
         """
         while True:
             before = Owner.read(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            if not _flock(descriptor, wait=wait) or (not wait and _held_elsewhere(before)):
+            if not _flock(descriptor, wait=wait) or (not wait and believe and _held_elsewhere(before)):
                 os.close(descriptor)
                 return None
             try:
@@ -116,6 +125,23 @@ class Lock:
         except OSError:
             self.release()
             raise
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Give signs of life within the block, for runs on other machines."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(over,), name="alive", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _beat(self, over: threading.Event) -> None:
+        while not over.wait(BEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
 
     def release(self) -> None:
         """Remove the file and let go; a second call does nothing."""
@@ -165,14 +191,21 @@ def hold_run(folder: Path, part: str) -> Lock:
             other = path.name.removeprefix("run-")
             if other != part and "all" not in (part, other):
                 continue
-            held = Lock.take(path)
+            held = Lock.take(path, believe=not _is_silent(path))
             if held is None:
                 raise PlutoError(_in_use(path))
             held.release()
-        lock = Lock.take(folder / f"run-{part}")
+        lock = Lock.take(folder / f"run-{part}", believe=not _is_silent(folder / f"run-{part}"))
         if lock is None:
             raise PlutoError(_in_use(folder / f"run-{part}"))
         return lock
+
+
+def _is_silent(path: Path) -> bool:
+    """Return whether a part of an array job gave no sign of life for long; the clock is that of the file system."""
+    if path.name == "run-all" or not path.exists():
+        return False
+    return (path.parent / "gate").stat().st_mtime - path.stat().st_mtime > SILENCE_S
 
 
 def _in_use(path: Path) -> str:
@@ -182,5 +215,6 @@ def _in_use(path: Path) -> str:
         return f"the cache {cache} is in use by another run; wait for it, or choose another cache.path"
     message = f"the cache {cache} is in use by {owner}; wait for it, or choose another cache.path"
     if owner.host != socket.gethostname():
-        message += f" (if that process is not running any more, remove {path})"
+        known = "" if path.name == "run-all" else f", or wait until it is silent for {SILENCE_S / 60:.0f} minutes"
+        message += f" (if that process is not running any more, remove {path}{known})"
     return message

@@ -1,6 +1,9 @@
 """Parts of an array job: a partition by logs that each part finds for itself."""
 
+import os
+import socket
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import cache_world as world
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Batch
 from pluto_core.listing import Listing
+from pluto_core.pipeline import locks
 from pluto_core.pipeline.dealing import Deal
 from pluto_core.pipeline.parts import Part
 from pluto_core.scene import ScenarioId
@@ -98,3 +102,48 @@ def test_logs_stay_with_their_worker():
         (0, "a"), (4, "b"), (1, "a"), (5, "b"), (6, "c"), (7, "c"), (2, "a"), (3, "a"),
     ]  # fmt: skip
     assert took[-1] is None
+
+
+def left_behind(folder, part, silent_s):
+    """Leave the lock of a run that died on another machine."""
+    path = folder.path / "locks" / f"run-{part}"
+    path.unlink(missing_ok=True)
+    with folder.hold(part) as lock:
+        content = path.read_text()
+        assert lock
+    path.write_text(content.replace(socket.gethostname(), "another-machine"))
+    then = time.time() - silent_s
+    os.utime(path, (then, then))
+
+
+def test_a_part_that_died_elsewhere(tmp_path):
+    """A part that is silent for long is taken over on any machine, also by a run of the whole; others are believed to live."""
+    folder = world.prepared(world.folder_at(tmp_path / "cache"))
+    left_behind(folder, "0-of-2", 60)
+    for part in ("0-of-2", "all"):
+        with pytest.raises(PlutoError, match=r"on another-machine.*silent for 15 minutes"):
+            folder.hold(part)
+    for part in ("0-of-2", "all"):
+        left_behind(folder, "0-of-2", 1000)
+        folder.hold(part).release()
+    left_behind(folder, "all", 1000)
+    with pytest.raises(PlutoError, match="on another-machine"):
+        folder.hold("0-of-2")
+
+
+def test_runs_give_signs_of_life(tmp_path, monkeypatch):
+    """While a part computes, its lock stays young."""
+    monkeypatch.setattr(locks, "BEAT_S", 0.005)
+    folder = world.folder_at(tmp_path / "cache")
+    path, ages = folder.path / "locks" / "run-0-of-2", []
+
+    def look(_state):
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 60
+        while not path.stat().st_mtime and time.monotonic() < deadline:
+            time.sleep(0.005)
+        ages.append(path.stat().st_mtime)
+
+    world.cache(folder, world.listing(1, 3), part="0-of-2", progress=look)
+    assert ages
+    assert all(ages)
