@@ -243,11 +243,9 @@ def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> 
 
 def _opened(path: Path, catalogue: "Catalogue") -> "CacheFolder":
     """Return an existing cache, stored as its manifest says."""
-    from pluto_core.pipeline.maintenance import store_name
+    from pluto_core.run.caches import cache_at
 
-    if not path.is_dir():
-        raise PlutoError(f"there is no cache at {path}; name the folder that `pluto show FILE` calls cache.path")
-    return _folder(path, store_name(path), catalogue)
+    return cache_at(path, catalogue)
 
 
 def _stored_builders(folder: "CacheFolder", catalogue: "Catalogue") -> "Builders":
@@ -287,11 +285,9 @@ def _head(folder: "CacheFolder") -> str:
 
 
 def _folder(path: Path, use: str, catalogue: "Catalogue") -> "CacheFolder":
-    from pluto_core.component import Context
-    from pluto_core.pipeline.folder import CacheFolder
+    from pluto_core.run.caches import cache_as
 
-    store: Any = catalogue.make("caches", use, catalogue.config_class("caches", use)(), Context())
-    return CacheFolder(path, store, name=use)
+    return cache_as(path, use, catalogue)
 
 
 def _store_of(target: Path) -> str:

@@ -24,7 +24,15 @@ def cache_at(path: Path, catalogue: Catalogue) -> CacheFolder:
     """
     if not path.is_dir():
         raise PlutoError(f"there is no cache at {path}; name the folder that `pluto show FILE` calls cache.path")
-    use = Manifest.read(path).store
+    return cache_as(path, Manifest.read(path).store, catalogue)
+
+
+def cache_as(path: Path, use: str, catalogue: Catalogue) -> CacheFolder:
+    """Return a cache, which may not exist yet, that is stored by the component `use` with its defaults.
+
+    Raises:
+        PlutoError: No plugin offers it.
+    """
     store: Any = catalogue.make("caches", use, catalogue.config_class("caches", use)(), Context())
     return CacheFolder(path, store, name=use)
 
