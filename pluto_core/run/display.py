@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -153,11 +152,6 @@ def rate_of(state: CacheProgress) -> str:
     rate = state.done / state.seconds if state.seconds > 0 else 0.0
     failed = f", {state.failed} failed" if state.failed else ""
     return f"{rate:.1f}/s, {size_of(state.bytes)}{failed}"
-
-
-def time_of(seconds: float) -> str:
-    """Return a time as hours, minutes and seconds: `1:02:03`."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 def size_of(count: float) -> str:
