@@ -32,7 +32,7 @@ WHEN = {
 }
 """What authors write one for, by section."""
 WITH = {
-    "source": ("pluto_core.jobs:Identity",),
+    "source": ("pluto_core.protocols:LogLister", "pluto_core.jobs:Identity"),
     "features": ("pluto_core.protocols:Sketcher", "pluto_core.protocols:SampleChecker", "pluto_core.arrays:ArraySpec"),
     "cache": ("pluto_core.protocols:ShardWriter", "pluto_core.protocols:ShardReader"),
     "model": ("pluto_core.plan:Plan", "pluto_core.component:Requirement"),

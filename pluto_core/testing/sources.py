@@ -12,7 +12,7 @@ import pytest
 from pluto_core.errors import SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.listing import Listing
-from pluto_core.protocols import ScenarioSource
+from pluto_core.protocols import LogLister, ScenarioSource
 from pluto_core.scene import MOVING, ScenarioId, Scene, Window
 from pluto_core.testing.components import ComponentSuite, Recipe
 from pluto_core.testing.equality import assert_same
@@ -100,6 +100,12 @@ class SourceSuite(ComponentSuite, suite=True):
                 assert set(narrow.ids()) >= expected, f"{field} = {asked!r} loses scenarios"
                 if field != "scenario_types":  # a frame may have several types, of which a filter shows the one asked for
                     assert set(narrow.ids()) == expected, f"{field} = {asked!r} adds scenarios"
+
+    def test_logs_can_be_listed_apart(self, source: ScenarioSource, wanted: ScenarioFilter, listing: Listing) -> None:
+        """Where it names its logs, listing them one after the other gives what listing them all gives."""
+        if isinstance(source, LogLister):
+            parts = [source.list(_narrowed(wanted, {"log_names": (log,)})) for log in source.logs()]
+            assert Listing.concatenated(parts).digest() == listing.digest(), "`logs` leaves some out, or gives another order"
 
     def test_columns(self, source: ScenarioSource, wanted: ScenarioFilter) -> None:
         """Columns that filters compare have a row for each scenario (of more than one step), and no NaN."""

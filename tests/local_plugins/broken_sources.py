@@ -64,6 +64,15 @@ class Obstinate(_Source):
         return super().list(type(wanted)())
 
 
+@caught_by("test_logs_can_be_listed_apart")
+class Forgetful(_Source):
+    """Does not name all of its logs."""
+
+    def logs(self):
+        """Return one."""
+        return ["log-0"]
+
+
 @caught_by("test_columns")
 class Clueless(_Source):
     """Answers with NaN."""
