@@ -40,7 +40,7 @@ class AgentDropout:
     def augment(self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int) -> Mapping[str, Sample | None]:
         """Return the sample with fewer agents, or as it is where it was not drawn."""
         config = self.config
-        if rng.random() >= ramp(config.probability, config.final_probability, config.ramp_epochs, epoch):
+        if rng.random() >= ramp(config.probability, config.final_probability, config, epoch):
             return {ANCHOR: dict(sample)}
         stays = rng.random(len(sample[f"{config.group}/valid_mask"])) >= config.rate
         stays[: config.keep_first] = True

@@ -21,15 +21,31 @@ def _ascending(_owner: object, attribute: "attrs.Attribute[Range]", value: Range
         raise ValueError(message)
 
 
-@attrs.frozen(kw_only=True)
-class ContrastiveConfig:
-    """PLUTO's contrastive scenario generator; the defaults are those of the reference's configuration."""
+def _shares(_owner: object, _attribute: "attrs.Attribute[tuple[float, ...]]", value: tuple[float, ...]) -> None:
+    if any(not 0 <= share <= 1 for share in value) or list(value) != sorted(set(value)):
+        message = f"ramp_milestones = {list(value)} must ascend from 0 at least to 1 at most"
+        raise ValueError(message)
 
-    probability: float = setting(1.0, "How often a sample gets its copies.", minimum=0, maximum=1)
+
+@attrs.frozen(kw_only=True)
+class Scheduled:
+    """How often an augmentation varies a sample, and how that changes over the epochs."""
+
+    probability: float = setting(0.5, "How often a sample is varied.", minimum=0, maximum=1)
     final_probability: float | None = setting(
         None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
     )
-    ramp_epochs: int = setting(20, "Epochs in which `probability` changes to `final_probability`, evenly.", minimum=1)
+    ramp_epochs: int = setting(20, "Epochs in which `probability` (and the noise of `ego_noise`) changes.", minimum=1)
+    ramp_milestones: tuple[float, ...] = setting(
+        (), "Shares of `ramp_epochs` at which it changes, in steps; absent: evenly, every epoch.", validator=_shares
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ContrastiveConfig(Scheduled):
+    """PLUTO's contrastive scenario generator; the defaults are those of the reference's configuration."""
+
+    probability: float = setting(1.0, "How often a sample gets its copies.", minimum=0, maximum=1)
     history_steps: int = setting(21, "Steps up to and with the present one.", minimum=1)
     low: State = setting(
         (-1.0, -0.75, -0.35, -1.0, -0.5, -0.2, -0.1),
@@ -77,17 +93,12 @@ class ContrastiveConfig:
 
 
 @attrs.frozen(kw_only=True)
-class EgoNoiseConfig:
+class EgoNoiseConfig(Scheduled):
     """Noise on the ego vehicle's pose at time zero; the defaults are those of nuPlan's `simple_agent` augmentor."""
 
-    probability: float = setting(0.5, "How often a sample is varied.", minimum=0, maximum=1)
-    final_probability: float | None = setting(
-        None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
-    )
     final_scale: float | None = setting(
         None, "Factor that the noise has at the end of `ramp_epochs`, from 1 on; absent: it stays 1.", minimum=0
     )
-    ramp_epochs: int = setting(20, "Epochs in which both change, evenly.", minimum=1)
     distribution: Literal["gaussian", "uniform"] = setting(
         "gaussian", "Whether `mean` and `std`, or `low` and `high` are used."
     )
@@ -116,14 +127,9 @@ class EgoNoiseConfig:
 
 
 @attrs.frozen(kw_only=True)
-class AgentDropoutConfig:
+class AgentDropoutConfig(Scheduled):
     """Agents left out by chance; the defaults are those of nuPlan's `agent_dropout` augmentor."""
 
-    probability: float = setting(0.5, "How often a sample is varied.", minimum=0, maximum=1)
-    final_probability: float | None = setting(
-        None, "What `probability` becomes in the course of `ramp_epochs`; absent: it stays.", minimum=0, maximum=1
-    )
-    ramp_epochs: int = setting(20, "Epochs in which `probability` changes to `final_probability`, evenly.", minimum=1)
     rate: float = setting(0.5, "How likely each agent is left out of a sample that is varied.", minimum=0, maximum=1)
     keep_first: int = setting(1, "How many rows always stay: the first is the ego vehicle.", minimum=0)
     group: str = setting("agent", "Arrays `GROUP/...` count agents along their first axis.")

@@ -57,7 +57,7 @@ class Contrastive:
         anchor = {**sample, **cost_maps.cropped(sample, config.crop_px)}
         roles: dict[str, Sample | None] = dict.fromkeys(self.roles)
         roles[ANCHOR] = anchor
-        if rng.random() >= ramp(config.probability, config.final_probability, config.ramp_epochs, epoch):
+        if rng.random() >= ramp(config.probability, config.final_probability, config, epoch):
             return roles
         roles[POSITIVE] = positive(sample, rng, config)
         if config.use_negative_sample:

@@ -50,10 +50,10 @@ class EgoNoise:
     def augment(self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int) -> Mapping[str, Sample | None]:
         """Return the sample of the new pose, or as it is where it was not drawn or every change collides."""
         config, present = self.config, self.config.history_steps - 1
-        if rng.random() >= ramp(config.probability, config.final_probability, config.ramp_epochs, epoch):
+        if rng.random() >= ramp(config.probability, config.final_probability, config, epoch):
             return {ANCHOR: dict(sample)}
         noise = np.zeros(len(sample["current_state"]))
-        noise[:3] = self._draw(rng) * ramp(1.0, config.final_scale, config.ramp_epochs, epoch)
+        noise[:3] = self._draw(rng) * ramp(1.0, config.final_scale, config, epoch)
         footprint = collisions.Footprint.of(sample, present, config.center_from_rear_axle_m)
         obstacles = collisions.obstacles(sample, present)
         state = collisions.fitting(sample["current_state"], noise, footprint, obstacles, config.attempts)
