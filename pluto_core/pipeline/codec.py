@@ -1,38 +1,48 @@
 """The sample codec: named arrays as one msgpack document that is read back as views, without a copy and without trust.
 
-A value is the msgpack array `[version, header checksum, payload checksum, header, padding, payload]`. The header is itself
-msgpack: one `[name, dtype, shape, codec, offset, bytes]` for each array. The payload holds the arrays, little-endian, each
-at a multiple of 64 bytes; the padding puts the payload at such a multiple of the value. Checksums are CRC-32: of payload
-checksum and header, which every read compares, and of all that follows the header, which `verify=True` compares. The former
-begins with the key under which the value is stored, so that a value never passes for that of another scenario.
+A value is the msgpack array `[version, head checksum, payload checksum, outline, numbers, padding, payload]`. The outline is
+itself msgpack, one `[name, dtype, dims]` for each array: the same bytes for all samples with the same arrays, so that it is
+looked up and not parsed. The numbers are int64, for each array its codec, its offset and bytes in the payload, and its shape.
+The payload holds the arrays, little-endian, each at a multiple of 64 bytes; the padding puts the payload at such a multiple of
+the value. Checksums are XXH3-64: of payload checksum, outline and numbers, which every read compares, and of all that follows
+them, which `verify=True` compares. The former begins with the key under which the value is stored, so that a value never
+passes for that of another scenario.
 """
 
-import math
 import struct
-import zlib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
+import attrs
 import msgpack
 import numpy as np
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import Reason, SampleError
-from pluto_core.pipeline.profiles import SMALLEST_PACKED, Buffer, Codec, pack, profile_of, unpack
+from pluto_core.pipeline.columns import DIMS, Entry, StoredColumn, array_at, stored_columns
+from pluto_core.pipeline.profiles import SMALLEST_PACKED, Buffer, Codec, pack, profile_of
 from pluto_core.samples import Array, Sample
 
-VERSION = 1
+VERSION = 2
 
 _ALIGN = 64
 _LONGEST = 2**32 - 1
-_ARRAY_6, _UINT16, _UINT32, _BIN8, _BIN32 = 0x96, 0xCD, 0xCE, 0xC4, 0xC6
-_PREFIX = struct.Struct(">BBHBIBIBI")
-"""Array of six, uint16 version, uint32 header checksum, uint32 payload checksum, bin32 header (its length)."""
-_MIDDLE = struct.Struct(">BB")
+_MOST_DIMS = 32
+_ARRAY_7, _UINT16, _UINT64, _BIN8, _BIN32 = 0x97, 0xCD, 0xCF, 0xC4, 0xC6
+_START = struct.Struct(">BBH")
+"""Array of seven, uint16 version."""
+_CHECKSUM = struct.Struct(">BQ")
 _LENGTH = struct.Struct(">BI")
+_MIDDLE = struct.Struct(">BB")
+_PREFIX = struct.Struct(">BBHBQBQBI")
+"""Start, head checksum, payload checksum, length of the outline."""
+_SUMMED = _START.size + _CHECKSUM.size
+"""Where the bytes of which the head checksum is begin."""
 
 _NAMES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 _DTYPES = {name: np.dtype(name).newbyteorder("<") for name in _NAMES}
+_GAPS = [bytes(size) for size in range(_ALIGN)]
 
 
 def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "default", *, key: bytes = b"") -> bytes:
@@ -49,7 +59,8 @@ def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "defaul
         PlutoError: There is no such profile.
     """
     codecs = profile_of(profile)
-    header: list[tuple[str, str, tuple[int, ...], int, int, int]] = []
+    outline: list[tuple[str, str, int]] = []
+    numbers: list[int] = []
     pieces: list[Buffer] = []
     length = 0
     for name in sorted(sample):
@@ -58,12 +69,13 @@ def encode(sample: Mapping[str, Array], spec: SampleSpec, profile: str = "defaul
         array = _at_rest(name, sample[name], spec[name])
         codec, data = _packed(array, codecs[spec[name].array_class])
         gap = -length % _ALIGN
-        pieces += (bytes(gap), data)
-        header.append((name, spec[name].stored_dtype, array.shape, int(codec), length + gap, len(data)))
+        pieces += (_GAPS[gap], data)
+        outline.append((name, spec[name].stored_dtype, array.ndim))
+        numbers += (codec, length + gap, len(data), *array.shape)
         length += gap + len(data)
     if length > _LONGEST:
         raise SampleError(Reason.OUT_OF_RANGE, f"the sample has {length} bytes, more than a value can hold")
-    return _document(msgpack.packb(header), pieces, length, key)
+    return _document(msgpack.packb(outline), struct.pack(f"<{len(numbers)}q", *numbers), pieces, length, key)
 
 
 def decode(value: Buffer, *, key: bytes = b"", verify: bool = False, names: Collection[str] | None = None) -> Sample:
@@ -79,9 +91,45 @@ def decode(value: Buffer, *, key: bytes = b"", verify: bool = False, names: Coll
         SampleError: With `DAMAGED_VALUE`, for whatever `encode` cannot have written.
     """
     try:
-        return _arrays(memoryview(value).toreadonly(), names, key, verify=verify)
-    except (ValueError, TypeError, OverflowError, MemoryError, struct.error, msgpack.UnpackException) as error:
-        raise SampleError(Reason.DAMAGED_VALUE, f"a stored value cannot be read: {error}") from None
+        record = _record(value, key, verify=verify)
+        numbers = record.outline.numbers.unpack(record.numbers)
+        return {
+            name: array_at(record.payload, dtype, numbers[at:end])
+            for name, dtype, at, end in record.outline.entries
+            if names is None or name in names
+        }
+    except _DAMAGE as error:
+        raise _unreadable(error) from None
+
+
+def columns(
+    values: Sequence[Buffer], keys: Sequence[bytes], *, names: Collection[str] | None = None
+) -> dict[str, StoredColumn] | None:
+    """Return the arrays of several values by name, as places in them; None where not all have the same arrays.
+
+    Args:
+        values: What `encode` returned; they stay alive as long as the columns do.
+        keys: What each is stored under.
+        names: Arrays to return. None for all.
+
+    Raises:
+        SampleError: With `DAMAGED_VALUE`: one of them, `decode` says which, is damaged.
+    """
+    try:
+        records = [_record(value, key) for value, key in zip(values, keys, strict=True)]
+        if any(record.outline is not records[0].outline for record in records):
+            return None
+        numbers = np.frombuffer(b"".join(record.numbers for record in records), "<i8").reshape(len(records), -1)
+        return stored_columns(records[0].outline.entries, [record.payload for record in records], numbers, names)
+    except _DAMAGE as error:
+        raise _unreadable(error) from None
+
+
+_DAMAGE = (ValueError, TypeError, OverflowError, MemoryError, struct.error, msgpack.UnpackException)
+
+
+def _unreadable(error: Exception) -> SampleError:
+    return SampleError(Reason.DAMAGED_VALUE, f"a stored value cannot be read: {error}")
 
 
 def _at_rest(key: str, array: Array, spec: ArraySpec) -> Array:
@@ -105,67 +153,84 @@ def _packed(array: Array, codec: Codec) -> tuple[Codec, Buffer]:
     return (codec, packed) if len(packed) < len(data) else (Codec.RAW, data)
 
 
-def _document(header: bytes, pieces: list[Buffer], length: int, key: bytes) -> bytes:
-    before = _PREFIX.size + len(header) + _MIDDLE.size + _LENGTH.size
+def _document(outline: bytes, numbers: bytes, pieces: Iterable[Buffer], length: int, key: bytes) -> bytes:
+    before = _PREFIX.size + len(outline) + _LENGTH.size + len(numbers) + _MIDDLE.size + _LENGTH.size
     padding = -before % _ALIGN
-    rest: list[Buffer] = [_MIDDLE.pack(_BIN8, padding), bytes(padding), _LENGTH.pack(_BIN32, length), *pieces]
-    checksum = 0
+    rest = [_MIDDLE.pack(_BIN8, padding), _GAPS[padding], _LENGTH.pack(_BIN32, length), *pieces]
+    state = xxh3_64()
     for piece in rest:
-        checksum = zlib.crc32(piece, checksum)
-    head = zlib.crc32(header, zlib.crc32(key, checksum))
-    prefix = _PREFIX.pack(_ARRAY_6, _UINT16, VERSION, _UINT32, head, _UINT32, checksum, _BIN32, len(header))
-    return b"".join([prefix, header, *rest])
+        state.update(piece)
+    checksum = _CHECKSUM.pack(_UINT64, state.intdigest())
+    head = [checksum, _LENGTH.pack(_BIN32, len(outline)), outline, _LENGTH.pack(_BIN32, len(numbers)), numbers]
+    summed = _CHECKSUM.pack(_UINT64, xxh3_64_intdigest(b"".join([key, *head])))
+    return b"".join([_START.pack(_ARRAY_7, _UINT16, VERSION), summed, *head, *rest])
 
 
-def _arrays(value: memoryview, names: Collection[str] | None, stored_as: bytes, *, verify: bool) -> Sample:
-    header, start = _parts(value, stored_as, verify=verify)
-    sample: Sample = {}
-    seen: set[str] = set()
-    for key, *entry in msgpack.unpackb(header):
-        if type(key) is not str or key in seen:
-            raise ValueError(f"key {key!r} is no text or stands twice")
-        seen.add(key)
-        if names is None or key in names:
-            sample[key] = _array(value, start, entry)
-    return sample
+@attrs.frozen(eq=False)
+class _Outline:
+    """Which arrays a value holds."""
+
+    entries: tuple[Entry, ...]
+    numbers: struct.Struct
 
 
-def _parts(value: memoryview, key: bytes, *, verify: bool) -> tuple[memoryview, int]:
-    """Return the header, and where the payload starts."""
-    *marks, version, mark, head, mark_2, checksum, mark_3, size = _PREFIX.unpack_from(value)
-    if (*marks, mark, mark_2, mark_3) != (_ARRAY_6, _UINT16, _UINT32, _UINT32, _BIN32):
+@attrs.frozen(eq=False)
+class _Record:
+    """A value whose head was read."""
+
+    outline: _Outline
+    numbers: memoryview
+    payload: memoryview
+
+
+@lru_cache(maxsize=64)
+def _outline(packed: bytes) -> _Outline:
+    entries: dict[str, Entry] = {}
+    at = 0
+    for name, dtype, dims in msgpack.unpackb(packed):
+        if type(name) is not str or name in entries:
+            raise ValueError(f"name {name!r} is no text or stands twice")
+        if dtype not in _DTYPES or type(dims) is not int or not 0 <= dims <= _MOST_DIMS:
+            raise ValueError(f"there is no array of dtype {dtype!r} and {dims!r} dims")
+        entries[name] = (name, _DTYPES[dtype], at, at + DIMS + dims)
+        at += DIMS + dims
+    return _Outline(tuple(entries.values()), struct.Struct(f"<{at}q"))
+
+
+def _record(value: Buffer, key: bytes, *, verify: bool = False) -> _Record:
+    """Return a value's parts, whose checksums were compared; what lies in the payload was not looked at."""
+    view = memoryview(value).toreadonly()
+    mark, mark_2, version = _START.unpack_from(view)
+    if mark >> 4 != _ARRAY_7 >> 4 or mark_2 != _UINT16:
         message = "it does not begin like a sample"
         raise ValueError(message)
     if version != VERSION:
         raise ValueError(f"it has version {version}, this program reads version {VERSION}")
-    after = _PREFIX.size + size
-    header = value[_PREFIX.size : after]
-    if len(header) != size or zlib.crc32(header, zlib.crc32(key, checksum)) != head:
-        message = "the header's checksum differs, or it is the value of another scenario"
+    mark, _, _, mark_2, head, mark_3, checksum, mark_4, size = _PREFIX.unpack_from(view)
+    middle = _PREFIX.size + size
+    _, count = _LENGTH.unpack_from(view, middle)
+    after = middle + _LENGTH.size + count
+    if (
+        (mark, mark_2, mark_3, mark_4) != (_ARRAY_7, _UINT64, _UINT64, _BIN32)
+        or after > len(view)
+        or (xxh3_64_intdigest(key + view[_SUMMED:after]) != head)
+    ):
+        message = "the head's checksum differs, or it is the value of another scenario"
         raise ValueError(message)
+    outline = _outline(bytes(view[_PREFIX.size : middle]))
+    if outline.numbers.size != count:
+        raise ValueError(f"it has {count} bytes of numbers instead of {outline.numbers.size}")
+    return _Record(outline, view[after - count : after], _payload(view, after, checksum if verify else None))
+
+
+def _payload(value: memoryview, after: int, checksum: int | None) -> memoryview:
+    """Return the payload, which is compared with a checksum where there is one."""
     _, padding = _MIDDLE.unpack_from(value, after)
     _, length = _LENGTH.unpack_from(value, after + _MIDDLE.size + padding)
     start = after + _MIDDLE.size + padding + _LENGTH.size
     if start + length != len(value):
         raise ValueError(f"it has {len(value)} bytes instead of {start + length}")
-    if verify and zlib.crc32(value[after:]) != checksum:
+    if checksum is not None and xxh3_64_intdigest(value[after:]) != checksum:
         message = "the payload's checksum differs"
         raise ValueError(message)
-    return header, start
-
-
-def _array(value: memoryview, start: int, entry: list[Any]) -> Array:
-    """Return one array; whatever is wrong with its entry is a ValueError or TypeError, from here or from numpy."""
-    name, shape, number, offset, size = entry
-    if name not in _DTYPES or min(shape, default=0) < 0:
-        raise ValueError(f"there is no array of dtype {name!r} and shape {shape!r}")
-    dtype = _DTYPES[name]
-    first = start + offset
-    if offset < 0 or size < 0 or first + size > len(value):
-        raise ValueError(f"an array lies outside of the value: {size} bytes at {offset}")
-    wanted = math.prod(shape) * dtype.itemsize
-    if number == Codec.RAW:
-        if size != wanted:
-            raise ValueError(f"{size} bytes for an array of {wanted}")
-        return np.ndarray(shape, dtype, value, first)
-    return np.ndarray(shape, dtype, unpack(Codec(number), value[first : first + size], wanted))
+    return value[start:]

@@ -1,13 +1,14 @@
 """What every process that makes batches does alike: samples are varied and laid out."""
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from pluto_core.pipeline.augmenting import Chain
+from pluto_core.pipeline.columns import Column
 from pluto_core.pipeline.layout import ANCHOR, Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.ring import Bytes
@@ -36,6 +37,12 @@ class SampleLender(Protocol):
         """Give samples in the order of `keys`, which are there for the time of the `with` block; None: all their arrays."""
         ...
 
+    def lend_columns(
+        self, keys: Sequence[str], names: Collection[str] | None = None
+    ) -> contextlib.AbstractContextManager[Mapping[str, Column]]:
+        """Give the same by array instead of by row."""
+        ...
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Filler:
@@ -45,6 +52,8 @@ class Filler:
     layout: Layout
     chain: Chain | None
     seed: int
+    threads: bool = False
+    """Whether two threads of this process copy what is large."""
 
     def fill(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> tuple[Filled, Bytes]:
         """Read a batch into a buffer, and return where its arrays stand, and the buffer.
@@ -57,17 +66,22 @@ class Filler:
         Raises:
             SampleError: A sample is damaged, or it or a variant of it does not have the arrays of its spec.
         """
-        with self._read(keys) as samples:
-            arrangement = self.arrange(keys, samples, epoch)
+        with self._arranged(keys, epoch) as arrangement:
             buffer = take(arrangement.nbytes)
-            arrangement.fill(buffer)
+            arrangement.write(buffer, threads=self.threads)
             return arrangement.filled, buffer
 
-    def _read(self, keys: Sequence[str]) -> contextlib.AbstractContextManager[list[Sample]]:
-        """Return what is lent for a moment where the reader can; without augmentations only what batches hold."""
+    @contextlib.contextmanager
+    def _arranged(self, keys: Sequence[str], epoch: int) -> Iterator[Arrangement]:
+        """Give the batch, before it is filled, of what is lent for a moment where the reader can."""
         if not isinstance(self.reader, SampleLender):
-            return contextlib.nullcontext(self.reader.get_many(keys))
-        return self.reader.lend(keys, None if self.chain else self.layout.spec.keys())
+            yield self.arrange(keys, self.reader.get_many(keys), epoch)
+        elif self.chain is None:
+            with self.reader.lend_columns(keys, self.layout.spec.keys()) as columns:
+                yield self.layout.arrange_columns(columns, len(keys))
+        else:
+            with self.reader.lend(keys) as samples:
+                yield self.arrange(keys, samples, epoch)
 
     def arrange(self, keys: Sequence[str], samples: Sequence[Sample], epoch: int) -> Arrangement:
         """Return the batch of some samples, before it is filled.

@@ -1,8 +1,9 @@
 """How samples become the arrays of a batch: stacked, padded, cropped and cast as their specs say, into one buffer."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.pipeline.beside import together
+from pluto_core.pipeline.columns import ArrayColumn, Column, Shape, StoredColumn, Strip, copy_strips
 from pluto_core.pipeline.ring import ALIGNMENT, Bytes
 from pluto_core.samples import Array
 
@@ -18,24 +21,25 @@ ANCHOR = "anchor"
 ROLE, ROLE_VALID = "role", "role_valid"
 """Keys of the rows' roles in batches with more than one role."""
 
+LARGE = 1 << 18
+"""Bytes of an array of one row from which on two threads share the copying."""
+
 SamplesByRole = Mapping[str, Sequence[Mapping[str, Array] | None]]
 
 
-@attrs.frozen
-class Place:
+class Place(NamedTuple):
     """Where in a buffer an array of a batch stands."""
 
     key: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Shape
     """With the rows' axis."""
     offset: int
+    nbytes: int
 
     def view(self, buffer: Bytes) -> Array:
         """Return the array as a view into the buffer."""
-        dtype = np.dtype(self.dtype)
-        end = self.offset + math.prod(self.shape) * dtype.itemsize
-        return buffer[self.offset : end].view(dtype).reshape(self.shape)
+        return buffer[self.offset : self.offset + self.nbytes].view(self.dtype).reshape(self.shape)
 
 
 @attrs.frozen
@@ -50,63 +54,98 @@ class Filled:
         return {place.key: place.view(buffer) for place in self.places}
 
 
-@attrs.frozen(eq=False)
-class Field:
-    """One array of a batch: its rows, its shape and its place in the buffer."""
+class Field(NamedTuple):
+    """One array of a batch: its rows and its place in the buffer."""
 
-    key: str
     spec: ArraySpec
-    rows: tuple[Array | None, ...]
-    shape: tuple[int, ...]
-    """Without the rows' axis."""
-    offset: int
+    column: Column
+    place: Place
 
     @property
-    def place(self) -> Place:
-        """Return where it stands."""
-        return Place(self.key, self.spec.dtype, (len(self.rows), *self.shape), self.offset)
+    def strip(self) -> Strip | None:
+        """Return how its bytes are copied; None where that is not all that is to be done."""
+        column, dtype, (rows, *shape) = self.column, np.dtype(self.spec.dtype), self.place.shape
+        if not isinstance(column, StoredColumn) or not column.lies_as(dtype, tuple(shape)):
+            return None
+        step = self.place.nbytes // rows
+        if step >= LARGE:
+            return None
+        most = step - min(column.sizes)
+        return Strip(column, self.place.offset, step, _padding(self.spec.dtype, self.spec.pad, most.bit_length()))
 
-    def fill(self, buffer: Bytes) -> Array:
-        """Copy the rows into their place and return the (rows, ...) view of it."""
-        batch = self.place.view(buffer)
-        if not self.shape:
-            batch[:] = [self.spec.pad if row is None else row for row in self.rows]
-            return batch
-        pad, whole, inner = self.spec.pad, self.shape, self.shape[1:]
-        ragged = isinstance(self.spec.dims[0], str)
-        for target, row in zip(batch, self.rows, strict=True):
-            if row is None:
-                target[...] = pad
-            elif row.shape == whole:
-                target[...] = row
-            elif ragged and row.shape[1:] == inner:
-                size = len(row)
-                target[:size] = row
-                target[size:] = pad
-            else:
-                _fit(target, row, self.spec)
-        return batch
+    @property
+    def large(self) -> bool:
+        """Return whether copying a row takes longer than finding it."""
+        return self.place.nbytes >= LARGE * self.place.shape[0]
+
+    def fill(self, batch: Array, row: int) -> None:
+        """Write every cell of a row of its view."""
+        pad, source, target = self.spec.pad, self.column.array(row), batch[row, ...]
+        if source is None:
+            target[...] = pad
+        elif source.shape == target.shape:
+            target[...] = source
+        elif source.shape[1:] == target.shape[1:] and isinstance(self.spec.dims[0], str):
+            target[: len(source)] = source
+            target[len(source) :] = pad
+        else:
+            _fit(target, source, self.spec)
+
+
+@lru_cache(maxsize=64)
+def _padding(dtype: str, pad: float, bits: int) -> memoryview:
+    """Return pad values of at least `2 ** bits` bytes."""
+    return np.full((1 << bits) // np.dtype(dtype).itemsize + 1, pad, dtype).view(np.uint8).data.toreadonly()
 
 
 @attrs.frozen(eq=False)
 class Arrangement:
     """The batch that some samples make, before it is filled."""
 
+    rows: int
     fields: tuple[Field, ...]
-    nbytes: int
-    """Size of the buffer that it needs."""
+    filled: Filled
+    """Where its arrays stand in a buffer that it filled."""
 
     @property
-    def filled(self) -> "Filled":
-        """Return where its arrays stand in a buffer that it filled."""
-        return Filled(self.nbytes, tuple(field.place for field in self.fields))
+    def nbytes(self) -> int:
+        """Return the size of the buffer that it needs."""
+        return self.filled.nbytes
 
     def fill(self, buffer: Bytes) -> dict[str, Array]:
         """Return the arrays by key as views into `buffer`, of which every cell they cover is written."""
+        self.write(buffer)
+        return self.filled.views(buffer)
+
+    def write(self, buffer: Bytes, *, threads: bool = False) -> None:
+        """Write every cell that an array of the batch covers; with `threads`, two of them copy what is large."""
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        return {field.key: field.fill(buffer) for field in self.fields}
+        strips = [(field, field.strip) for field in self.fields]
+        others = [field for field, strip in strips if strip is None]
+        large = self._fillings(buffer, [field for field in others if field.large])
+        small = self._fillings(buffer, [field for field in others if not field.large])
+
+        def copy_large() -> None:
+            for fill in large:
+                fill()
+
+        def copy_small() -> None:
+            copy_strips([strip for _, strip in strips if strip], self.rows, buffer.data)
+            for fill in small:
+                fill()
+
+        if threads:
+            together(copy_large, copy_small)
+        else:
+            copy_large()
+            copy_small()
+
+    def _fillings(self, buffer: Bytes, fields: Sequence[Field]) -> Iterator[Callable[[], None]]:
+        """Return what fills the rows of some fields; two threads may take from it."""
+        views = [(field, field.place.view(buffer)) for field in fields]
+        return iter([partial(field.fill, view, row) for field, view in views for row in range(self.rows)])
 
 
 class Layout:
@@ -149,17 +188,24 @@ class Layout:
         """
         rows = self._rows(samples)
         marks = self._marks(samples) if self._marked else {}
-        found: dict[str, tuple[Array | None, ...]] = {}
+        columns: dict[str, Column] = {
+            key: ArrayColumn(marks[key] if key in marks else [row.get(key) for row in rows]) for key in self.spec
+        }
+        return self.arrange_columns(columns, len(rows))
+
+    def arrange_columns(self, columns: Mapping[str, Column], rows: int) -> Arrangement:
+        """Return the batch that the columns of some rows make; see `arrange`."""
+        found: dict[str, Column] = {}
         sizes: dict[str, int] = {}
         for key, spec in self.spec.items():
-            arrays = marks[key] if key in marks else tuple([row.get(key) for row in rows])
-            present = [array for array in arrays if array is not None]
-            if len(present) < len(arrays) and not spec.optional:
+            shapes = _shapes(columns[key], spec) if key in columns else [None]
+            if None in shapes and not spec.optional:
                 raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} is missing")
+            present = [shape for shape in shapes if shape is not None]
             if present:
-                found[key] = arrays
+                found[key] = columns[key]
                 self._measure(key, spec, present, sizes)
-        return self._placed(found, sizes)
+        return self._placed(found, rows, sizes)
 
     def fill(self, samples: SamplesByRole, buffer: Bytes) -> dict[str, Array]:
         """Return the arrays of a batch by key as views into `buffer`, which must be large enough; see `arrange`."""
@@ -184,10 +230,10 @@ class Layout:
             ROLE_VALID: tuple(np.asarray(valid, np.bool_)),
         }
 
-    def _measure(self, key: str, spec: ArraySpec, arrays: Sequence[Array], sizes: dict[str, int]) -> None:
+    def _measure(self, key: str, spec: ArraySpec, shapes: Collection[Shape], sizes: dict[str, int]) -> None:
         stored = self._stored[key].dims if key in self._stored else ()
         stored = stored if len(stored) == len(spec.dims) else spec.dims
-        for shape in {array.shape for array in arrays}:
+        for shape in shapes:
             if len(shape) != len(spec.dims):
                 raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} has shape {shape}, its dims are {spec.describe_dims()}")
             for size, dim, whole in zip(shape, spec.dims, stored, strict=True):
@@ -198,16 +244,25 @@ class Layout:
                         Reason.SPEC_MISMATCH, f"array {key!r} has shape {shape}, its dims are {spec.describe_dims()}"
                     )
 
-    def _placed(self, found: Mapping[str, tuple[Array | None, ...]], sizes: Mapping[str, int]) -> Arrangement:
+    def _placed(self, found: Mapping[str, Column], rows: int, sizes: Mapping[str, int]) -> Arrangement:
         fields: list[Field] = []
         end = 0
-        for key, arrays in found.items():
+        for key, column in found.items():
             spec = self.spec[key]
             shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in spec.dims)
-            fields.append(Field(key, spec, arrays, shape, end))
-            nbytes = len(arrays) * math.prod(shape) * np.dtype(spec.dtype).itemsize
+            nbytes = rows * math.prod(shape) * np.dtype(spec.dtype).itemsize
+            fields.append(Field(spec, column, Place(key, spec.dtype, (rows, *shape), end, nbytes)))
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
-        return Arrangement(tuple(fields), end)
+        return Arrangement(rows, tuple(fields), Filled(end, tuple(field.place for field in fields)))
+
+
+def _shapes(column: Column, spec: ArraySpec) -> Collection[Shape | None]:
+    """Return the different shapes of a column; where only free dims differ, one with the greatest size of each."""
+    if isinstance(column, StoredColumn) and len(column.high) == len(spec.dims):
+        sizes = zip(spec.dims, column.low, column.high, strict=True)
+        if all(low == high or isinstance(dim, str) for dim, low, high in sizes):
+            return [column.high]
+    return set(column.shapes)
 
 
 def _joined(roles: Mapping[str, SampleSpec]) -> dict[str, ArraySpec]:

@@ -15,6 +15,7 @@ from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
+from pluto_core.machine import processors
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.crew import Answer, Crews, Request
@@ -85,9 +86,11 @@ class BatchLoader:
         self._sampler = _sampler(self._listing, settings, seed, part)
         links = chain(augmentations, spec) if augmentations else None
         layout = Layout(spec, links.specs if links else None)
-        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed)
+        threads = not settings.workers and processors() > 1
+        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=threads)
         self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
+        self._ring: Ring | None = None
         self.batch_size = self._sampler.batch_size
         self.sample_spec: SampleSpec = layout.spec
         """Spec of every array of a batch, without the rows' axis."""
@@ -112,14 +115,23 @@ class BatchLoader:
             PlutoError: A sample is damaged (or, with `replace`, too many are), the part is too small for one batch, or a
                 process that loads was killed.
         """
-        ring = Ring(self._slots, poison=self._settings.poison)
         every = self._sampler.batch_rows(epoch, rank, world, skip=skip)
-        if self._settings.workers:
-            yield from self._of_crew(every, epoch, ring)
-            return
-        keep_freed_memory()
-        for rows in every:
-            yield self._batch(*self._fill(self._keys(rows), epoch, ring.take))
+        with self._own_ring() as ring:
+            if self._settings.workers:
+                yield from self._of_crew(every, epoch, ring)
+                return
+            keep_freed_memory()
+            for rows in every:
+                yield self._batch(*self._fill(self._keys(rows), epoch, ring.turn()))
+
+    @contextlib.contextmanager
+    def _own_ring(self) -> Iterator[Ring]:
+        """Give the ring of the last epoch, whose memory was touched before; another one while that is in use."""
+        ring, self._ring = self._ring or Ring(self._slots, poison=self._settings.poison), None
+        try:
+            yield ring
+        finally:
+            self._ring = ring
 
     def _of_crew(self, every: Iterator[Rows], epoch: int, ring: Ring) -> Iterator[SampleBatch]:
         """Yield the batches that other processes fill."""
@@ -149,7 +161,7 @@ class BatchLoader:
                 return keys, *self._filler.fill(keys, epoch, take)
         keys, arrangement = self._arrange(keys, epoch)
         buffer = take(arrangement.nbytes)
-        arrangement.fill(buffer)
+        arrangement.write(buffer)
         return keys, arrangement.filled, buffer
 
     def _keys(self, rows: Rows) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pluto_core.pipeline.durable import write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 import lz4.block
+import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from pluto_core.arrays import ArrayClass
@@ -33,9 +35,8 @@ SMALLEST_PACKED = 256
 
 _LZ4_LEVEL = 3
 _ZSTD_LEVEL = 3
-_LZ4_RATIO = 256
-_ZSTD_RATIO = 1 << 16
-"""No block of either codec unpacks to more than so many times its size; a claim beyond it is a lie."""
+_RATIOS = np.asarray([1, 256, 1 << 16])
+"""No block of a codec, by its number, unpacks to more than so many times its size; a claim beyond it is a lie."""
 
 _local = threading.local()
 
@@ -57,14 +58,27 @@ def pack(codec: Codec, data: Buffer) -> bytes:
     return _PACK[codec](data)
 
 
+def check_claims(codecs: npt.NDArray[np.int64], packed: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64]) -> None:
+    """Prove of many arrays that their packed bytes can hold their sizes.
+
+    Raises:
+        ValueError: One's cannot, or there is no such codec.
+    """
+    possible = (codecs <= max(Codec)) & np.where(
+        codecs == Codec.RAW, sizes == packed, sizes <= _RATIOS[codecs % len(_RATIOS)] * (packed + 1.0)
+    )
+    if not possible.all():
+        number = int(np.argmin(possible))
+        raise ValueError(f"{packed.flat[number]} stored bytes cannot hold {sizes.flat[number]:.0f}")
+
+
 def unpack(codec: Codec, data: memoryview, size: int) -> bytes:
     """Return exactly `size` bytes.
 
     Raises:
         ValueError: The data are damaged, or cannot possibly hold so much.
     """
-    ratio = _LZ4_RATIO if codec is Codec.LZ4 else _ZSTD_RATIO
-    if size > ratio * (len(data) + 1):
+    if size > _RATIOS[codec] * (len(data) + 1):
         raise ValueError(f"{len(data)} packed bytes cannot hold {size}")
     unpacked = _UNPACK[codec](data, size)
     if len(unpacked) != size:

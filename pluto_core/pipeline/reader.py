@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from pluto_core.errors import PlutoError, SampleError
 from pluto_core.listing import Listing
 from pluto_core.pipeline import codec, listings
 from pluto_core.pipeline.checking import Check, MakeBuilders, checks_of
+from pluto_core.pipeline.columns import Column, columns_of
 from pluto_core.pipeline.index import Index, shard_key
 from pluto_core.protocols import ShardReader
 from pluto_core.samples import Sample, check
@@ -51,6 +52,14 @@ class LendingReader(Protocol):
     def lend(self, keys: Sequence[bytes]) -> AbstractContextManager[list[memoryview]]:
         """Give values in the order of `keys`, which are there for the time of the `with` block."""
         ...
+
+
+class _Found(NamedTuple):
+    """A value and where it was."""
+
+    shard: int
+    key: bytes
+    value: bytes | memoryview
 
 
 class CacheReader:
@@ -134,27 +143,58 @@ class CacheReader:
         with contextlib.ExitStack() as lent:
             yield self._samples(keys, names, lent)
 
+    @contextlib.contextmanager
+    def lend_columns(self, keys: Sequence[str], names: Collection[str] | None = None) -> Iterator[dict[str, Column]]:
+        """Give samples by array instead of by row, without an object for every array of a row; see `lend`.
+
+        What is packed is unpacked, and found damaged, when a column gives its arrays.
+        """
+        columns: dict[str, Column] = {}
+        with contextlib.ExitStack() as lent:
+            for tag, wanted in self._wanted(names):
+                found = self._found(tag, keys, lent)
+                columns |= self._lying(found, wanted) or columns_of([self._decoded(tag, one, wanted) for one in found])
+            yield columns
+
     def _samples(
         self, keys: Sequence[str], names: Collection[str] | None, lent: contextlib.ExitStack | None = None
     ) -> list[Sample]:
         samples: list[Sample] = [{} for _ in keys]
-        if not samples:
-            return samples
-        asked = np.asarray([key.encode() for key in keys], np.bytes_)
+        for tag, wanted in self._wanted(names):
+            for sample, one in zip(samples, self._found(tag, keys, lent), strict=True):
+                sample.update(self._decoded(tag, one, wanted))
+        return samples
+
+    def _wanted(self, names: Collection[str] | None) -> Iterator[tuple[str, Collection[str] | None]]:
+        """Yield every builder that gives any of the arrays, and those of them that it gives; None stands for all."""
         for tag in self.tags:
             wanted = None if names is None else self._specs[tag].keys() & set(names)
-            if wanted is not None and not wanted:
-                continue
-            places = self.index.places_of(tag, asked)
-            if (places < 0).any():
-                raise KeyError(keys[int(np.argmin(places))])
-            for shard in np.unique(places).tolist():
-                rows = np.flatnonzero(places == shard).tolist()
-                raw = [shard_key(tag, keys[row]) for row in rows]
-                values = self._values(shard, raw) if lent is None else self._lent(shard, raw, lent)
-                for row, key, value in zip(rows, raw, values, strict=True):
-                    samples[row].update(self._decoded(tag, key, value, wanted, shard))
-        return samples
+            if wanted is None or wanted:
+                yield tag, wanted
+
+    def _found(self, tag: str, keys: Sequence[str], lent: contextlib.ExitStack | None) -> list["_Found"]:
+        """Return the values of one builder in the order of `keys`."""
+        if not keys:
+            return []
+        places = self.index.places_of(tag, np.asarray([key.encode() for key in keys], np.bytes_))
+        if (places < 0).any():
+            raise KeyError(keys[int(np.argmin(places))])
+        found: dict[int, _Found] = {}
+        for shard in np.unique(places).tolist():
+            rows = np.flatnonzero(places == shard).tolist()
+            raw = [shard_key(tag, keys[row]) for row in rows]
+            values = self._values(shard, raw) if lent is None else self._lent(shard, raw, lent)
+            found.update((row, _Found(shard, key, value)) for row, key, value in zip(rows, raw, values, strict=True))
+        return [found[row] for row in range(len(keys))]
+
+    def _lying(self, found: Sequence["_Found"], wanted: Collection[str] | None) -> Mapping[str, Column] | None:
+        """Return columns over values as they lie; None where each must be looked at, or names what is wrong with it."""
+        if self._verify or not found:
+            return None
+        try:
+            return codec.columns([one.value for one in found], [one.key for one in found], names=wanted)
+        except SampleError:
+            return None
 
     def _lent(self, shard: int, keys: Sequence[bytes], lent: contextlib.ExitStack) -> Sequence[bytes | memoryview]:
         reader = self._reader(shard)
@@ -179,16 +219,17 @@ class CacheReader:
     def _missing(self, shard: int, error: KeyError) -> PlutoError:
         return PlutoError(f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`")
 
-    def _decoded(self, tag: str, key: bytes, value: bytes | memoryview, wanted: Collection[str] | None, shard: int) -> Sample:
+    def _decoded(self, tag: str, found: "_Found", wanted: Collection[str] | None) -> Sample:
         try:
             if not self._verify:
-                return codec.decode(value, key=key, names=wanted)
-            sample = codec.decode(value, key=key, verify=True)
+                return codec.decode(found.value, key=found.key, names=wanted)
+            sample = codec.decode(found.value, key=found.key, verify=True)
             check(sample, self._specs[tag], dtypes=False)
             if tag in self._checks:
                 self._checks[tag](sample)
         except SampleError as error:
-            where = f"{key.decode()} in {self.index.shards[shard].name}: {error.detail}; run `pluto cache verify`"
+            shard = self.index.shards[found.shard].name
+            where = f"{found.key.decode()} in {shard}: {error.detail}; run `pluto cache verify`"
             raise SampleError(error.reason, where) from None
         return sample if wanted is None else {name: sample[name] for name in sample.keys() & wanted}
 

@@ -4,6 +4,9 @@ A slot is valid until it is handed out again, `slots` batches later. Whoever kee
 makes that visible.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,13 +51,24 @@ class Ring:
 
     def take(self, nbytes: int) -> Bytes:
         """Return the next slot as `nbytes` bytes with any content; what it held before is no longer valid."""
+        return self.turn()(nbytes)
+
+    def turn(self) -> Callable[[int], Bytes]:
+        """Return what gives the next slot, again and again, as so many bytes; what it held before is no longer valid."""
         place, self._next = self._next, (self._next + 1) % len(self._buffers)
-        buffer = self._buffers[place]
         if self._poison:
-            buffer.fill(_POISON)
-        if self._poison or buffer.nbytes < nbytes:
-            buffer = self._buffers[place] = aligned(max(nbytes, int(nbytes * _SPARE)))
-        return buffer[:nbytes]
+            self._buffers[place].fill(_POISON)
+            self._buffers[place] = np.empty(0, np.uint8)
+        return partial(self._grown, place)
+
+    def _grown(self, place: int, nbytes: int) -> Bytes:
+        if self._buffers[place].nbytes < nbytes:
+            self._buffers[place] = aligned(max(nbytes, int(nbytes * _SPARE)))
+        return self._buffers[place][:nbytes]
+
+    def __reduce__(self) -> tuple[Callable[..., "Ring"], tuple[int]]:
+        """Leave the memory out."""
+        return partial(Ring, poison=self._poison), (len(self),)
 
 
 def aligned(nbytes: int) -> Bytes:

@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cache_world as world
 
-from pluto_core.errors import ExitCode, PlutoError
+from pluto_core.errors import ExitCode, PlutoError, Reason
 from pluto_core.pipeline import codec, copying, maintenance, shards
+from pluto_core.pipeline.inspection import Damage
 
 ON_DISK = pytest.mark.parametrize("store", ["files", "lmdb"])
 
@@ -244,7 +245,7 @@ def test_the_clock_goes_back(tmp_path, monkeypatch):
     expected = undisturbed(tmp_path, "lmdb", wanted)
     assert world.content(folder) == expected
     key = folder.shards.keys(folder.shards.sealed()[1])[3]
-    folder.drop({new: [key]})
+    folder.drop({new: [Damage(key, Reason.DAMAGED_VALUE, "a test")]})
     assert world.cache(folder, wanted).done == 1
     index = folder.index()
     row = index.places_of("agents", index.keys[index.keys == key.partition(b"|")[2]])[0]

@@ -3,13 +3,13 @@
 import ast
 import struct
 import tracemalloc
-import zlib
 from pathlib import Path
 
 import hypothesis.extra.numpy as hnp
 import msgpack
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,15 +47,19 @@ def plain(profile="default"):
     return arrays, spec, codec.encode(arrays, spec, profile)
 
 
-def forged(entries, payload=b"", version=codec.VERSION):
-    header = entries if isinstance(entries, bytes) else msgpack.packb(entries)
+def forged(outline, numbers=(), payload=b"", version=codec.VERSION):
+    """Return a value with right checksums around whatever is given."""
+    outline = outline if isinstance(outline, bytes) else msgpack.packb(outline)
+    packed = struct.pack(f"<{len(numbers)}q", *numbers)
     rest = b"\xc4\x00" + struct.pack(">BI", 0xC6, len(payload)) + payload
-    checksum = zlib.crc32(rest)
-    return (
-        struct.pack(">BBHBIBIBI", 0x96, 0xCD, version, 0xCE, zlib.crc32(header, checksum), 0xCE, checksum, 0xC6, len(header))
-        + header
-        + rest
-    )
+    head = struct.pack(">BQBI", 0xCF, xxhash.xxh3_64_intdigest(rest), 0xC6, len(outline)) + outline
+    head += struct.pack(">BI", 0xC6, len(packed)) + packed
+    return struct.pack(">BBHBQ", 0x97, 0xCD, version, 0xCF, xxhash.xxh3_64_intdigest(head)) + head + rest
+
+
+def one(dtype, shape, number, offset, size, payload):
+    """Return a value that says to hold one array, `a`."""
+    return forged([["a", dtype, len(shape)]], [number, offset, size, *shape], payload)
 
 
 def damaged(value, **options):
@@ -80,11 +84,19 @@ def test_round_trip(samples, profile):
 def test_form(profile):
     """A value is one msgpack document; raw arrays lie at multiples of 64 bytes, are views and cannot be written."""
     arrays, spec, value = plain(profile)
-    version, _, _, header, _, payload = msgpack.unpackb(value)
+    version, _, _, outline, numbers, _, payload = msgpack.unpackb(value)
     assert version == codec.VERSION
     assert value.endswith(payload)
     assert (len(value) - len(payload)) % 64 == 0
-    assert all(entry[4] % 64 == 0 for entry in msgpack.unpackb(header))
+    assert msgpack.unpackb(outline) == [
+        ["a/ok", "bool", 1],
+        ["a/x", "float32", 1],
+        ["map", "float16", 2],
+        ["none", "float32", 2],
+    ]
+    told = struct.unpack(f"<{len(numbers) // 8}q", numbers)
+    assert all(told[at] % 64 == 0 for at in (1, 5, 9, 14))
+    assert [told[3:4], told[7:8], told[11:13], told[16:]] == [(7,), (300,), (60, 60), (0, 3)]
     found = codec.decode(value)
     assert found["a/x"].dtype == np.float32
     assert not any(array.flags.writeable for array in found.values())
@@ -175,42 +187,86 @@ JSON = st.recursive(
     st.lists,
     max_leaves=12,
 )
+SIZES = st.sampled_from([0, 1, 2, 4, 16, 64, 65]) | st.integers(-(2**63), 2**63 - 1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=200)
 @given(
-    st.lists(
-        st.tuples(
-            st.just("k"), st.sampled_from(["float32", "bool"]) | JSON, st.lists(st.integers(-3, 2**63)) | JSON, JSON, JSON, JSON
-        )
-    )
+    st.lists(st.tuples(st.sampled_from("kl") | JSON, st.sampled_from(["float32", "bool"]) | JSON, st.integers(-1, 3) | JSON))
+    | JSON,
+    st.lists(SIZES, max_size=20),
 )
-def test_hostile_headers(entries):
-    """A header that someone made up gives an array that lies within the value, or `DAMAGED_VALUE`."""
-    try:
-        found = codec.decode(forged(entries, bytes(64)), verify=True)
-    except SampleError as error:
-        assert error.reason is Reason.DAMAGED_VALUE  # noqa: PT017
-    else:
+def test_hostile_headers(outline, numbers):
+    """A head that someone made up gives arrays that lie within the value, or `DAMAGED_VALUE`; read together, no others."""
+    value = forged(outline, numbers, bytes(64))
+    found = outcome(lambda: codec.decode(value, verify=True))
+    columns = outcome(lambda: rows_of(codec.columns([value, value], [b"", b""])))
+    assert (found is None) is (columns is None)
+    if found is not None:
         assert all(array.nbytes <= 64 for array in found.values())
+        for key, (first, second) in columns.items():
+            assert (first.shape, second.dtype, first.tobytes()) == (found[key].shape, found[key].dtype, second.tobytes())
+
+
+def rows_of(columns):
+    """Return the arrays of columns."""
+    return {key: [column.array(row) for row in range(len(column.shapes))] for key, column in columns.items()}
+
+
+def outcome(read):
+    """Return what was read, or None where it was damaged."""
+    try:
+        return read()
+    except SampleError as error:
+        assert error.reason is Reason.DAMAGED_VALUE  # noqa: PT017 -- either outcome is right
+        return None
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-@pytest.mark.parametrize("shape", [[2**40], [2**20, 2**20], [2**62, 2**62, 0], [-1], [2**31, 512]])
+@pytest.mark.parametrize("shape", [[2**40], [2**20, 2**20], [2**62, 2**62, 0], [-1], [2**31, 512], [-(2**20), -(2**20)]])
 def test_a_terabyte_is_not_allocated(number, shape):
-    """A header that claims a terabyte, in any codec, is refused before memory is asked for."""
+    """A head that claims a terabyte, in any codec, is refused before memory is asked for."""
+    value = one("uint8", shape, number, 0, 64, bytes(64))
     tracemalloc.start()
     try:
-        damaged(forged([["a", "uint8", shape, number, 0, 64]], bytes(64)))
+        damaged(value)
+        with pytest.raises(SampleError):
+            codec.columns([value], [b""])["a"].array(0)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(("offset", "size"), [(-4, 4), (0, 68), (64, 4), (2**62, 2**62), (2**63 - 1, 2**63 - 1), (0, -4)])
+def test_no_array_outside_of_the_payload(offset, size):
+    """An array that begins before, or ends behind, the payload is refused."""
+    value = one("float32", [size // 4], 0, offset, size, bytes(64))
+    damaged(value)
+    with pytest.raises(SampleError):
+        codec.columns([value], [b""])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(SAMPLES, min_size=1, max_size=4), st.sampled_from(sorted(PROFILES)))
+def test_columns_hold_what_values_hold(samples, profile):
+    """Values that are read together give the arrays that each gives alone; with different arrays they are not read together."""
+    every = [parts(one) for one in samples]
+    values = [codec.encode(arrays, spec, profile, key=b"%d" % number) for number, (arrays, spec) in enumerate(every)]
+    keys = [b"%d" % number for number in range(len(values))]
+    columns = codec.columns(values, keys)
+    kinds = {tuple((key, array.dtype, array.ndim) for key, array in sorted(arrays.items())) for arrays, _ in every}
+    assert (columns is not None) is (len(kinds) == 1)
+    for key, column in (columns or {}).items():
+        for shape, array, value, name in zip(column.shapes, rows_of(columns)[key], values, keys, strict=True):
+            alone = codec.decode(value, key=name)[key]
+            assert shape == array.shape == alone.shape
+            assert (array.dtype, array.tobytes()) == (alone.dtype, alone.tobytes())
+
+
 def test_a_bomb_inside_of_a_frame():
     """A zstd frame that says another size than the header is refused without being unpacked."""
     bomb = codec.pack(codec.Codec.ZSTD, bytes(1 << 24))
-    assert "instead of" in damaged(forged([["a", "uint8", [64], 2, 0, len(bomb)]], bomb))
+    assert "instead of" in damaged(one("uint8", [64], 2, 0, len(bomb), bomb))
 
 
 def test_nesting_and_versions():

@@ -115,7 +115,7 @@ def test_another_store(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "store": "x", "suffix": ".lmdb", "fingerprint": {"x": 1}}']
+    "text", ["", "[]", "{", '{"format": 2}', '{"format": 2, "store": "x", "suffix": ".lmdb", "fingerprint": {"x": 1}}']
 )
 def test_a_broken_manifest(folder, text):
     """A manifest that cannot be read is an error with its path and the ways on, and `fresh` is one."""

@@ -1,0 +1,25 @@
+"""A thread beside the one that loads: copying and unpacking large arrays needs no interpreter, so that two do more of it."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_threads: list[ThreadPoolExecutor] = []
+os.register_at_fork(after_in_child=_threads.clear)  # a fork has the object, and not the thread
+
+
+def together(action: Callable[[], None], then: Callable[[], None]) -> None:
+    """Do `action` here and in the thread beside at the same time, then `then` here; return when all is done.
+
+    Args:
+        action: Takes one piece of work after the other from something that both share, until none is left.
+        then: What needs the interpreter.
+    """
+    if not _threads:
+        _threads.append(ThreadPoolExecutor(1, thread_name_prefix="pluto-copies"))
+    beside = _threads[0].submit(action)
+    try:
+        action()
+        then()
+    finally:
+        beside.result()  # also after a mistake: what it reads may be lent for this moment only
