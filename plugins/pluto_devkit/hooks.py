@@ -10,11 +10,63 @@ def pluto_register_features() -> Iterable[Component]:
     """Return features of the devkit's builders, and those that were imported."""
     return [
         Component(
+            "devkit",
+            factory="pluto_devkit.builders:features",
+            config="pluto_devkit.config:FeatureConfig",
+            provides="pluto_devkit.schema:built",
+            extra="devkit",
+            summary="What an AbstractFeatureBuilder of nuplan-devkit makes, or all those of a model.",
+        ),
+        Component(
             "devkit_imported",
             factory="pluto_devkit.imported:make",
             config="pluto_devkit.config:ImportedConfig",
             provides="pluto_devkit.schema:imported",
             summary="What `pluto cache import` took from a gzip cache of nuplan-devkit.",
+        ),
+    ]
+
+
+@hookimpl
+def pluto_register_targets() -> Iterable[Component]:
+    """Return targets of the devkit's builders."""
+    return [
+        Component(
+            "devkit",
+            factory="pluto_devkit.builders:targets",
+            config="pluto_devkit.config:TargetConfig",
+            provides="pluto_devkit.schema:built",
+            extra="devkit",
+            summary="What an AbstractTargetBuilder of nuplan-devkit makes, or all those of a model.",
+        ),
+    ]
+
+
+@hookimpl
+def pluto_register_models() -> Iterable[Component]:
+    """Return models of the devkit."""
+    return [
+        Component(
+            "devkit",
+            factory="pluto_devkit.model:make",
+            config="pluto_devkit.config:ModelConfig",
+            requires="pluto_devkit.needs:model",
+            extra="devkit",
+            summary="Any TorchModuleWrapper of nuplan-devkit.",
+        ),
+    ]
+
+
+@hookimpl
+def pluto_register_objectives() -> Iterable[Component]:
+    """Return objectives of the devkit."""
+    return [
+        Component(
+            "devkit",
+            factory="pluto_devkit.objective:make",
+            config="pluto_devkit.config:ObjectiveConfig",
+            extra="devkit",
+            summary="Objectives and metrics of nuplan-devkit.",
         ),
     ]
 

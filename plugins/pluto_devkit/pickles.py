@@ -211,7 +211,7 @@ def read_pickle(data: bytes, allowed: Mapping[tuple[str, str], type] | None = No
 def _require_sane(data: bytes) -> None:
     """Refuse a pickle whose memo has holes, before a table for it fills the memory.
 
-    Who writes pickles numbers what is remembered one by one; a number of four bytes out of the blue makes the reader take 64 GB.
+    Who writes pickles numbers what is remembered one by one; a number out of the blue makes Python's reader take up to 64 GB.
     """
     for count, (opcode, argument, _place) in enumerate(pickletools.genops(data)):
         if opcode.name in _PUTS and int(argument or 0) > count:

@@ -6,7 +6,7 @@ their first size alone is stored as one array with offsets (CSR). So every featu
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -43,24 +43,18 @@ def encode(prefix: str, tree: Any) -> Sample:
     return sample
 
 
-def decode(arrays: Mapping[str, Any], *, recast: Callable[[Any, str], Any] | None = None) -> Any:
+def decode(arrays: Mapping[str, Array]) -> Any:
     """Return the tree that `encode` took apart; its arrays are views.
 
     Args:
-        arrays: By dtype and `layout`, without the prefix; padding behind them does no harm. The layout is a numpy array; the
-            others may be tensors.
-        recast: Returns an array whose bits count as another dtype, as `ndarray.view` does; for tensors.
+        arrays: By dtype and `layout`, without the prefix; padding behind them does no harm.
     """
-    return _Reader(arrays, recast or _numpy_view).node(_layout(arrays[LAYOUT].tobytes().rstrip(b"\0")))
+    return _Reader(arrays).node(_layout(arrays[LAYOUT].tobytes().rstrip(b"\0")))
 
 
 @lru_cache(maxsize=4096)
 def _layout(text: bytes) -> Any:
     return json.loads(text)
-
-
-def _numpy_view(array: Array, dtype: str) -> Array:
-    return array.view(dtype)
 
 
 @attrs.define(eq=False)
@@ -110,8 +104,8 @@ class _Writer:
 class _Reader:
     """Walks a layout in the order in which it was written, taking numbers as it goes."""
 
-    def __init__(self, arrays: Mapping[str, Any], recast: Callable[[Any, str], Any]) -> None:
-        self._arrays, self._recast = arrays, recast
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._arrays = arrays
         self._taken: dict[str, int] = {}
 
     def node(self, layout: Any) -> Any:
@@ -141,7 +135,7 @@ class _Reader:
             raw = np.asarray(self._take("uint8", count * np.dtype(dtype).itemsize))
             return np.frombuffer(raw.tobytes(), dtype).reshape(shape)
         if kind == "b":
-            return self._recast(self._take(_BITS[dtype], count), dtype).reshape(shape)
+            return self._take(_BITS[dtype], count).view(dtype).reshape(shape)
         return self._take(dtype, count).reshape(shape)
 
     def _take(self, dtype: str, count: int) -> Any:

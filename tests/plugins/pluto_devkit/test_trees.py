@@ -55,15 +55,10 @@ def test_ragged_lists_are_one_array():
 
 
 def test_tensors_are_arrays():
-    """Tensors are stored as arrays; a batch of tensors gives tensors."""
+    """Tensors are stored as the arrays that they hold."""
     torch = pytest.importorskip("torch")
-    sample = trees.encode("x", {"data": torch.arange(6).reshape(2, 3), "gap": np.array([1.0, np.nan])})
-    found = trees.decode(
-        {key: array if key == "layout" else torch.from_numpy(array) for key, array in parts(sample).items()},
-        recast=lambda tensor, dtype: tensor.view(getattr(torch, dtype)),
-    )
-    assert found["data"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert torch.isnan(found["gap"][1])
+    sample = trees.encode("x", {"data": torch.arange(6).reshape(2, 3)})
+    assert_same(trees.decode(parts(sample)), {"data": np.arange(6).reshape(2, 3)})
 
 
 @pytest.mark.parametrize("odd", [object(), {"a": {1, 2}}, {(1, 2): 3}, np.zeros(2, complex), [np.array([object()])]])
