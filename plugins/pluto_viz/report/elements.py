@@ -9,7 +9,7 @@ from importlib import resources
 
 import attrs
 
-_ABSOLUTE = re.compile(r"""(?<![\w.:/~-])(?:~|[A-Za-z]:)?[\\/](?:[^\s"'<>|,:;()\[\]\\/]+[\\/])*([^\s"'<>|,:;()\[\]\\/]+)""")
+_ABSOLUTE = re.compile(r"""(?<![\w.…:/~-])(?:~|[A-Za-z]:)?[\\/](?:[^\s"'<>|,:;()\[\]\\/]+[\\/])*([^\s"'<>|,:;()\[\]\\/]+)""")
 _DIGITS = 2
 UNKNOWN = "-"
 
@@ -68,13 +68,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, caption: str
         for title, right in zip(header, numeric, strict=True)
     )
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in filled)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f'<p class="caption">{escape(caption)}</p>' if caption else ""
     search = ""
     if name:
         label = f"Search {name}"
         search = f'<input type="search" placeholder="{escape(label)}" aria-label="{escape(label)}">'
     return (
-        f'<div class="sheet">{search}<div class="scroll"><table>{above}<thead><tr>{heads}</tr></thead>'
+        f'<div class="sheet">{above}{search}<div class="scroll" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div></div>"
     )
 
