@@ -210,15 +210,12 @@ class _Execution:
         parts = {"train": workspace.batches("train")}
         if len(workspace.split.get("val", ())):
             parts["val"] = workspace.batches("val")
-        self._say_parts(workspace)
+        sizes = {part: len(rows) for part, rows in workspace.split.items()}
+        self.display.note(f"scenarios by part: {', '.join(f'{part} {size}' for part, size in sizes.items())}")
         trainer: Trainer = self.experiment.make("trainer", workspace.context(run_dir=run.path))
         result = trainer.fit(self._job(run, workspace, parts))
         self.display.say(f"train: {result.numbers.get('summary', 'done')}")
-        return result
-
-    def _say_parts(self, workspace: Workspace) -> None:
-        sizes = ", ".join(f"{part} {len(rows)}" for part, rows in workspace.split.items())
-        self.display.note(f"scenarios by part: {sizes}")
+        return attrs.evolve(result, numbers={**result.numbers, "scenarios": sizes})
 
     def _evaluate(self, name: str, run: folders.Run, workspace: Workspace) -> tuple[StepResult, Judged]:
         part = _PART_OF[name]
