@@ -5,6 +5,7 @@ Pixel of a point at (x, y) in the ego frame: column x / resolution + size / 2, r
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def moved(sample: Mapping[str, Array], pose: Floats, size_px: int, resolution_m:
         raster = _single(array[..., 0])
         way = _in_two_steps if parity else _at_once
         result = way(raster, np.asarray(pose, np.float64), min(size_px, *raster.shape), resolution_m, outside)
-        seen[key] = (np.greater_equal(result, 0.5) if array.dtype == np.bool_ else result.astype(array.dtype))[..., None]
+        seen[key] = (np.greater_equal(result, 0.5) if array.dtype == np.bool_ else _cast(result, array.dtype))[..., None]
     return seen
 
 
@@ -53,6 +54,16 @@ def _single(array: Array) -> Raster:
     if array.dtype != np.float16:
         return array.astype(np.float32)
     return np.asarray(_every_half().take(np.ascontiguousarray(array).view(np.uint16)))
+
+
+def _cast(raster: Raster, dtype: np.dtype[Any]) -> Array:
+    """Return another dtype; half precision by OpenCV's scaling, by 1 here, in a tenth of the time of numpy's own way."""
+    greatest = cv2.norm(raster, cv2.NORM_INF) if dtype == np.float16 else 0.0
+    if not 0.0 < greatest < np.inf:
+        return raster.astype(dtype)
+    half = np.empty(raster.shape, np.float16)
+    cv2.normalize(raster, half, greatest, norm_type=cv2.NORM_INF, dtype=cv2.CV_16F)
+    return half
 
 
 @lru_cache(maxsize=1)

@@ -78,3 +78,13 @@ def test_crop():
         assert np.shares_memory(found, field)
         np.testing.assert_array_equal(found[wanted // 2, wanted // 2], field[size // 2, size // 2])
     assert cost_maps.cropped({}, 500) == {}
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-4, 1.0, 300.0])
+def test_half_precision_is_rounded_as_numpy_rounds(scale):
+    """Moved maps are rounded to the nearest number of half precision: zeros, the smallest ones and steep ones too."""
+    field = np.random.default_rng(0).normal(size=(50, 60)).astype(np.float32) * np.float32(scale)
+    field[0, :3] = 0.0, -0.0, -200.0
+    for one in (field, np.zeros_like(field)):
+        half = cost_maps._cast(one, np.dtype(np.float16))
+        np.testing.assert_array_equal(half.view(np.uint16), one.astype(np.float16).view(np.uint16))
