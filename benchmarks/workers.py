@@ -12,11 +12,11 @@ processor's time a scenario is the measure that depends on them least.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -64,7 +64,7 @@ class Step:
     end_s: float
     """From the last result to the end: sealing, index."""
     processor_s: float
-    """Of all processes."""
+    """Of all processes, between the first result and the last one."""
     driver_s: float
     """Processor's time of the thread that hears the results, between the first and the last one."""
     worker_mb: float
@@ -74,6 +74,11 @@ class Step:
     driver_mb: float
     digest: str
     """Of all keys and values."""
+
+    @property
+    def processor_ms(self) -> float:
+        """Return milliseconds of a processor a scenario."""
+        return 1e3 * self.processor_s / (self.scenarios - 1)
 
     @property
     def rate(self) -> float:
@@ -89,15 +94,34 @@ class Timed:
         self._worker = worker
         self.count, self.processes = worker.count, worker.processes
         self.began = self.first = self.last = self.driver_first = self.driver_last = 0.0
+        self.spent_first = self.spent_last = 0.0
 
     def run(self, job: Job, batches: Sequence[Batch]) -> Iterator[tuple[int, int, Any]]:
         """Yield what the worker yields."""
-        self.began = time.perf_counter()
+        self.began, left = time.perf_counter(), sum(len(batch.units) for batch in batches)
         for result in self._worker.run(job, batches):
             self.last, self.driver_last = time.perf_counter(), time.thread_time()
             if not self.first:
-                self.first, self.driver_first = self.last, self.driver_last
+                self.first, self.driver_first, self.spent_first = self.last, self.driver_last, spent_s()
+            left -= 1
+            if not left:
+                self.spent_last = spent_s()
             yield result
+
+
+def spent_s() -> float:
+    """Return the processor's time of this process and of its children that live."""
+    total = time.process_time()
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def status_mb(process: int | None, name: str) -> float:
+    """Return a field of what the system tells about the memory of a process."""
+    lines = Path(f"/proc/{process or 'self'}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
 
 
 class Memory(threading.Thread):
@@ -113,15 +137,9 @@ class Memory(threading.Thread):
         """Look ten times a second."""
         while not self.over.wait(0.1):
             for child in multiprocessing.active_children() or [multiprocessing.current_process()]:
-                self._look(Path(f"/proc/{child.pid}"))
-
-    def _look(self, place: Path) -> None:
-        try:
-            fields = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
-            peak, private = (int(fields[name].split()[0]) / 1e6 * 1024 for name in ("VmHWM", "RssAnon"))
-        except (OSError, KeyError):
-            return
-        self.peak_mb, self.private_mb = max(self.peak_mb, peak), max(self.private_mb, private)
+                with contextlib.suppress(OSError, StopIteration):  # it ended just now
+                    self.peak_mb = max(self.peak_mb, status_mb(child.pid, "VmHWM"))
+                    self.private_mb = max(self.private_mb, status_mb(child.pid, "RssAnon"))
 
 
 def measure(file: Path, part: str) -> Step:
@@ -145,7 +163,6 @@ def measure(file: Path, part: str) -> Step:
     end = time.perf_counter()
     memory.over.set()
     memory.join()
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return Step(
         scenarios=report.done + sum(report.failed.values()),
         logs=len(set(listing.logs.codes.tolist())),
@@ -154,11 +171,11 @@ def measure(file: Path, part: str) -> Step:
         first_s=worker.first - worker.began,
         rest_s=worker.last - worker.first,
         end_s=end - worker.last,
-        processor_s=sum(one.ru_utime + one.ru_stime for one in usage),
+        processor_s=worker.spent_last - worker.spent_first,
         driver_s=worker.driver_last - worker.driver_first,
         worker_mb=memory.peak_mb,
         private_mb=memory.private_mb,
-        driver_mb=usage[0].ru_maxrss * 1024 / 1e6,
+        driver_mb=status_mb(None, "VmHWM"),
         digest=digest_of(workspace),
     )
 
@@ -249,17 +266,17 @@ def print_rows(steps: Mapping[str, Sequence[Step]]) -> None:
             row,
             f"{step.rate:.2f}",
             f"{statistics.median(one.rate for one in several):.2f}",
-            f"{1e3 * step.processor_s / step.scenarios:.1f}",
+            f"{step.processor_ms:.1f}",
             f"{step.first_s:.1f}",
             f"{step.worker_mb:.0f} ({step.private_mb:.0f})",
             f"{step.driver_mb:.0f}" if ROWS[row][0]["use"] == "processes" else "-",
             "-" if shared else "yes" if all(one.digest == expected for one in several) else "NO",
         )
         print(f"| {' | '.join(cells)} |")
-    one, two, machine = (best(steps[row]).rate for row in ("processes, 1", "processes, 2", "two programs"))
-    alone = best(steps["sequential"]).rate
-    print(f"\nTwo processes / one: {two / one:.2f}. The machine gives {machine / alone:.2f} (two programs / sequential);")
-    print(f"two processes reach {two / machine:.0%} of what two programs that share nothing do.")
+    one, two, machine, alone = (best(steps[row]) for row in ("processes, 1", "processes, 2", "two programs", "sequential"))
+    by_time, machine_by_time = 2 * one.processor_ms / two.processor_ms, 2 * alone.processor_ms / machine.processor_ms
+    print(f"\nTwo processes / one: {two.rate / one.rate:.2f}; from the processor's time: {by_time:.2f}.")
+    print(f"Two programs / sequential: {machine.rate / alone.rate:.2f}; from the processor's time: {machine_by_time:.2f}.")
 
 
 def disk_mb_s(folder: Path) -> float:
