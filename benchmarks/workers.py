@@ -30,10 +30,12 @@ from typing import Any
 
 import attrs
 
+from pluto_basics.workers.processes import Processes
 from pluto_core.experiment import read
 from pluto_core.jobs import Batch
 from pluto_core.pipeline.caching import cache_scenarios
 from pluto_core.pipeline.parts import Part
+from pluto_core.pipeline.session import Done
 from pluto_core.protocols import Job, Worker
 from pluto_core.run.workspace import Workspace
 from pluto_nuplan.synth.dataset import write_dataset
@@ -65,8 +67,6 @@ class Step:
     """From the last result to the end: sealing, index."""
     processor_s: float
     """Of all processes, between the first result and the last one."""
-    driver_s: float
-    """Processor's time of the thread that hears the results, between the first and the last one."""
     worker_mb: float
     """Most memory that a process with a session held, pages of mapped files included."""
     private_mb: float
@@ -93,16 +93,15 @@ class Timed:
         """Take the worker."""
         self._worker = worker
         self.count, self.processes = worker.count, worker.processes
-        self.began = self.first = self.last = self.driver_first = self.driver_last = 0.0
-        self.spent_first = self.spent_last = 0.0
+        self.began = self.first = self.last = self.spent_first = self.spent_last = 0.0
 
     def run(self, job: Job, batches: Sequence[Batch]) -> Iterator[tuple[int, int, Any]]:
         """Yield what the worker yields."""
         self.began, left = time.perf_counter(), sum(len(batch.units) for batch in batches)
         for result in self._worker.run(job, batches):
-            self.last, self.driver_last = time.perf_counter(), time.thread_time()
+            self.last = time.perf_counter()
             if not self.first:
-                self.first, self.driver_first, self.spent_first = self.last, self.driver_last, spent_s()
+                self.first, self.spent_first = self.last, spent_s()
             left -= 1
             if not left:
                 self.spent_last = spent_s()
@@ -172,7 +171,6 @@ def measure(file: Path, part: str) -> Step:
         rest_s=worker.last - worker.first,
         end_s=end - worker.last,
         processor_s=worker.spent_last - worker.spent_first,
-        driver_s=worker.driver_last - worker.driver_first,
         worker_mb=memory.peak_mb,
         private_mb=memory.private_mb,
         driver_mb=status_mb(None, "VmHWM"),
@@ -242,7 +240,7 @@ def run_row(folder: Path, root: Path, row: str, scenarios: int) -> Step:
 def best(steps: Sequence[Step]) -> Step:
     """Return the figures that were disturbed least."""
     fastest = max(steps, key=lambda step: step.rate)
-    low = {name: min(getattr(step, name) for step in steps) for name in ("first_s", "processor_s", "driver_s", "listing_s")}
+    low = {name: min(getattr(step, name) for step in steps) for name in ("first_s", "processor_s", "listing_s")}
     return attrs.evolve(fastest, **low)
 
 
@@ -279,6 +277,36 @@ def print_rows(steps: Mapping[str, Sequence[Step]]) -> None:
     print(f"Two programs / sequential: {machine.rate / alone.rate:.2f}; from the processor's time: {machine_by_time:.2f}.")
 
 
+@attrs.frozen
+class Idle:
+    """A job, and its sessions, that does nothing."""
+
+    def open(self, slot: int) -> "Idle":
+        """Return a session."""
+        del slot
+        return self
+
+    def run(self, batch: Batch) -> Iterator[Done]:
+        """Yield a result a unit."""
+        return (Done(0) for _ in batch.units)
+
+    def __enter__(self) -> "Idle":
+        """Return self."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Do nothing."""
+
+
+def driver_s() -> float:
+    """Return the processor's time that the driver of two processes needs for one result."""
+    batches = [Batch(group=str(number), units=tuple(range(256))) for number in range(80)]
+    results = Processes(2).run(Idle(), batches)
+    next(results)
+    before, count = time.thread_time(), sum(1 for _ in results)
+    return (time.thread_time() - before) / count
+
+
 def disk_mb_s(folder: Path) -> float:
     """Return how fast the disk of a folder takes a file and its sync."""
     block = os.urandom(1 << 20)
@@ -296,12 +324,13 @@ def print_model(steps: Mapping[str, Sequence[Step]], root: Path, disk: float, sc
     one, two = best(steps["processes, 1"]), best(steps["processes, 2"])
     sizes = [path.stat().st_size for path in (root / "nuplan-v1.1").rglob("*.db")]
     per_core, efficiency = one.rate, two.rate / one.rate / 2
-    driver, value = two.driver_s / (two.scenarios - 1), two.bytes / two.scenarios
+    driver, value = driver_s(), two.bytes / two.scenarios
     print(f"""
 ### {scenarios:,} scenarios: a model from these constants
 
 - r = {per_core:.2f} scenarios/s of one core (processes, 1); e = {efficiency:.2f}: what is left of it when both work
-- d = {1e6 * driver:.0f} µs of the driver for each; b = {value / 1e3:.1f} kB written a scenario; disk: W = {disk:.0f} MB/s
+- d = {1e6 * driver:.0f} µs of the driver for each, measured with a job that does nothing
+- b = {value / 1e3:.1f} kB written a scenario; the disk takes W = {disk:.0f} MB/s
 - m = {two.worker_mb:.0f} MB a worker, D = {two.driver_mb:.0f} MB the driver of each part; s = {two.first_s:.1f} s to start
 - {len(sizes)} logs hold {sum(sizes) / two.scenarios / 1e6:.2f} MB for each of these scenarios; each log is read by one worker
 

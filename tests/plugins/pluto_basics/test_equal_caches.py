@@ -60,6 +60,13 @@ def test_equal(tmp_path, expected, row):
     assert len(expected[0]) == 7 * (12 * 2 + 1)
 
 
+def test_threads_fill_a_cache_in_memory(tmp_path, expected):
+    """Threads may share what is in the memory of their process."""
+    folder = world.folder_at(tmp_path, "memory")
+    world.cache(folder, WANTED, worker=Threads(3))
+    assert world.content(folder) == expected[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("row", MORE)
 def test_equal_slow(tmp_path, expected, row):
