@@ -1,15 +1,14 @@
 """The actors of one run: who does what, who died and why, and who takes over."""
 
 import contextlib
-import enum
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError, UnserializableException
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError, UnserializableException
 
 from pluto_core import PlutoError
 from pluto_core.errors import Reason
@@ -17,9 +16,9 @@ from pluto_core.jobs import Batch, Lost
 from pluto_core.pipeline.dealing import Deal
 from pluto_ray import cluster
 from pluto_ray.config import RayConfig
+from pluto_ray.hands import Hand, Result, Stage, Task
 from pluto_ray.serving import Answer, Serving, Surroundings
 
-Result = tuple[int, int, Any]
 Known = Callable[[Batch], Mapping[int, Any]]
 """Gives the results of those units of a batch that are done already, by their number in it."""
 
@@ -31,66 +30,14 @@ _CLOSING_S = 120.0
 """How long a session may take to close (to seal a shard on a slow disk) before its actor is killed."""
 _TELL_S = 20.0
 """How long the cluster may take to start the first session before the user is told what is waited for."""
+_SILENT_S = 60.0
+"""How long the cluster may take to find out that a node is gone."""
 _FALSE_STARTS = 3
 """Actors that may die in a row before any of them begins; then there is a reason that will not go away."""
 _TRIES = 2
 """How often a unit may be what an actor was lost at."""
 _MOVES = 5
 """How often a unit may lose its node; one node after the other does not die by chance."""
-
-
-@attrs.define
-class _Task:
-    """What is left of a batch."""
-
-    number: int
-    batch: Batch
-    places: Sequence[int]
-    """Number of each unit in the batch as it was given."""
-    next: int = 0
-    """First unit without a result."""
-    tries: int = 0
-    """Actors that were lost at that unit."""
-    moves: int = 0
-    """Nodes that were lost with that unit."""
-    single: bool = False
-    """Whether to do one unit a call, since an actor was lost somewhere in a spell."""
-
-    @property
-    def done(self) -> bool:
-        return self.next == len(self.batch.units)
-
-    def rest(self) -> Batch:
-        return attrs.evolve(self.batch, units=self.batch.units[self.next :])
-
-    def result(self, content: Any) -> Result:
-        """Return a result of the next unit, and go on to the one behind it."""
-        place = self.places[self.next]
-        self.next, self.tries, self.moves = self.next + 1, 0, 0
-        return self.number, place, content
-
-
-class _Stage(enum.Enum):
-    HIRED = "hired"
-    """The cluster looks for a place."""
-    OPENING = "opening"
-    BEGUN = "begun"
-
-
-@attrs.define(eq=False)
-class _Hand:
-    """One actor, seen from here."""
-
-    actor: Any
-    call: Any
-    """What it is doing; None while it waits for a batch."""
-    slot: int
-    since: float
-    stage: _Stage = _Stage.HIRED
-    node: str = ""
-    task: _Task | None = None
-    group: str | None = None
-    """Of the last task."""
 
 
 class Crew:
@@ -110,10 +57,10 @@ class Crew:
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        self._hands: list[_Hand] = []
+        self._hands: list[Hand] = []
         self._hired = self._false_starts = 0
         self._deal = Deal(batches)
-        self._left: deque[_Task] = deque()
+        self._left: deque[Task] = deque()
         self._ahead: deque[Result] = deque()
         self._hosts = {node.id: node.host for node in cluster.nodes()}
         self._alone_since: float | None = time.monotonic()
@@ -125,7 +72,7 @@ class Crew:
         """Ask the cluster for more actors."""
         for _ in range(count):
             actor = self._make.remote()
-            self._hands.append(_Hand(actor, actor.hello.remote(self._surroundings), self._hired, time.monotonic()))
+            self._hands.append(Hand(actor, actor.hello.remote(self._surroundings), self._hired, time.monotonic()))
             self._hired += 1
 
     def results(self) -> Iterator[Result]:
@@ -137,37 +84,37 @@ class Crew:
         """
         while True:
             for hand in self._hands:
-                if hand.call is None:
+                if hand.idle:
                     self._assign(hand)
             while self._ahead:
                 yield self._ahead.popleft()
             if self._is_over():
                 return
             calls = {hand.call: hand for hand in self._hands if hand.call is not None}
-            heard, _ = ray.wait(list(calls), timeout=_LOOK_S)
-            for call in heard:
+            for call in _heard(calls):
                 yield from self._hear(calls[call])
             yield from self._slow()
+            yield from self._silent()
             self._check_begun()
 
     def _is_over(self) -> bool:
         """Return whether nothing is left, nobody works, and somebody waits in vain for more."""
         working = any(hand.task is not None for hand in self._hands)
-        waiting = not self._hands or any(hand.call is None for hand in self._hands)
+        waiting = not self._hands or any(hand.idle for hand in self._hands)
         return waiting and not working and not self._left
 
-    def _assign(self, hand: _Hand) -> None:
+    def _assign(self, hand: Hand) -> None:
         task = self._next_task(hand.group)
         if task is not None:
             hand.task, hand.group = task, task.batch.group
             self._work(hand, task.rest())
 
-    def _work(self, hand: _Hand, batch: Batch | None) -> None:
+    def _work(self, hand: Hand, batch: Batch | None) -> None:
         """Let an actor begin a batch, or go on (None) with the one it is at."""
         spell_s = 0.0 if hand.task is not None and hand.task.single else _SPELL_S
         hand.since, hand.call = time.monotonic(), hand.actor.work.remote(batch, spell_s)
 
-    def _next_task(self, group: str | None) -> _Task | None:
+    def _next_task(self, group: str | None) -> Task | None:
         if self._left:
             return self._left.popleft()
         while (dealt := self._deal.take(group)) is not None:
@@ -177,26 +124,29 @@ class Crew:
             places = [place for place in range(len(batch.units)) if place not in known]
             if places:
                 units = tuple(batch.units[place] for place in places)
-                return _Task(number, attrs.evolve(batch, units=units), places)
+                return Task(number, attrs.evolve(batch, units=units), places)
         return None
 
-    def _hear(self, hand: _Hand) -> Iterator[Result]:
+    def _hear(self, hand: Hand) -> Iterator[Result]:
         try:
             answer = ray.get(hand.call)
         except (RayTaskError, UnserializableException):
             raise  # a bug, here or in what the session gave
+        except ActorUnavailableError:
+            hand.stage, hand.call, hand.since = Stage.SILENT, None, time.monotonic()
+            return
         except RayError as error:
             yield from self._died(hand, error)
             return
         hand.call, hand.since = None, time.monotonic()
-        if hand.stage is _Stage.HIRED:
-            hand.stage, hand.node = _Stage.OPENING, answer
+        if hand.stage is Stage.HIRED:
+            hand.stage, hand.node = Stage.OPENING, answer
             hand.call = hand.actor.open.remote(self._order, hand.slot)
         else:
             yield from self._take(hand, answer)
 
-    def _take(self, hand: _Hand, answer: Answer) -> Iterator[Result]:
-        hand.stage, self._false_starts = _Stage.BEGUN, 0
+    def _take(self, hand: Hand, answer: Answer) -> Iterator[Result]:
+        hand.stage, self._false_starts = Stage.BEGUN, 0
         task = hand.task
         if task is not None:
             for result in answer.results:
@@ -212,7 +162,7 @@ class Crew:
         else:
             self._work(hand, None)
 
-    def _result(self, task: _Task, content: Any) -> Iterator[Result]:
+    def _result(self, task: Task, content: Any) -> Iterator[Result]:
         """Yield a result; of a unit that its process has too little memory for, only after another one tried."""
         if isinstance(content, Lost):
             yield from self._strike(task, content)
@@ -220,44 +170,52 @@ class Crew:
             yield task.result(content)
 
     @staticmethod
-    def _strike(task: _Task, lost: Lost) -> Iterator[Result]:
+    def _strike(task: Task, lost: Lost) -> Iterator[Result]:
         task.tries += 1
         if task.tries == _TRIES:
             yield task.result(lost)
 
-    def _died(self, hand: _Hand, error: RayError) -> Iterator[Result]:
+    def _silent(self) -> Iterator[Result]:
+        """Take leave of actors that do not answer, once it is known whether their node is gone."""
+        silent = [hand for hand in self._hands if hand.stage is Stage.SILENT]
+        alive = {node.id for node in cluster.nodes()} if silent else set()
+        for hand in silent:
+            if hand.node not in alive or time.monotonic() - hand.since > _SILENT_S:
+                yield from self._died(hand, None)
+
+    def _died(self, hand: Hand, error: RayError | None) -> Iterator[Result]:
         """Take leave of an actor; what it was at is tried once more, and more often where it was not the actor that failed."""
         self._remove(hand)
         node_died = bool(hand.node) and hand.node not in {node.id for node in cluster.nodes()}
         full = "OUT_OF_MEMORY" in str(error)
-        if hand.stage is not _Stage.BEGUN and not node_died:
-            self._count_false_start(error)
         why = "its node is gone" if node_died else "its node has no memory left" if full else "its process died"
-        if hand.stage is _Stage.BEGUN:
+        if hand.stage in (Stage.BEGUN, Stage.SILENT):
             self.harmed = True
             self._note(f"a session on {self._hosts.get(hand.node, 'a node')} was lost ({why}); others do what it left")
+        elif not node_died:
+            self._count_false_start(error)
         if hand.task is not None:
-            yield from self._blame(hand.task, f"{why}, twice" if not node_died else "node after node", moved=node_died or full)
+            yield from self._blame(hand.task, why, moved=node_died or full)
         self._replace(hand, fewer=full)
 
-    def _blame(self, task: _Task, detail: str, *, moved: bool) -> Iterator[Result]:
+    def _blame(self, task: Task, why: str, *, moved: bool) -> Iterator[Result]:
         """Count what an actor was lost at, where that is known; unit by unit, as the rest of the batch is done, it is."""
         if moved:
             task.moves += 1
             if task.moves == _MOVES:
-                yield task.result(Lost(Reason.WORKER_LOST, f"an actor was lost at it {_MOVES} times: {detail}"))
+                yield task.result(Lost(Reason.WORKER_LOST, f"{_MOVES} actors were lost at it: {why}"))
         elif task.single:
-            yield from self._strike(task, Lost(Reason.WORKER_LOST, f"an actor was lost at it: {detail}"))
+            yield from self._strike(task, Lost(Reason.WORKER_LOST, f"{_TRIES} actors were lost at it: {why}"))
         task.single = True
 
-    def _count_false_start(self, error: RayError) -> None:
+    def _count_false_start(self, error: RayError | None) -> None:
         self._false_starts += 1
         broken = isinstance(error, RayActorError) and error.actor_init_failed
         if broken or self._false_starts == _FALSE_STARTS:
             message = f"worker ray: a session ended before it could begin; is this version of pluto on every node? {error}"
             raise PlutoError(message)
 
-    def _replace(self, hand: _Hand, *, fewer: bool = False) -> None:
+    def _replace(self, hand: Hand, *, fewer: bool = False) -> None:
         """Hire an actor for what is left, if anything is; where memory is short, only if nobody else is there."""
         if hand.task is not None and not hand.task.done:
             self._left.appendleft(hand.task)
@@ -290,7 +248,7 @@ class Crew:
         Raises:
             PlutoError: No session could begin for `start_timeout_s`.
         """
-        if not self._hands or any(hand.stage is _Stage.BEGUN for hand in self._hands):
+        if not self._hands or any(hand.stage is Stage.BEGUN for hand in self._hands):
             self._alone_since = None
             return
         self._alone_since = self._alone_since or time.monotonic()
@@ -309,7 +267,7 @@ class Crew:
             self._waiting_told = True
             self._note(f"waiting for the Ray cluster to start {wants}")
 
-    def _remove(self, hand: _Hand) -> None:
+    def _remove(self, hand: Hand) -> None:
         self._hands.remove(hand)
         with contextlib.suppress(RayError):
             ray.kill(hand.actor)
@@ -317,7 +275,7 @@ class Crew:
     def dismiss(self) -> None:
         """Let every session close, and raise what goes wrong there."""
         failed: list[BaseException] = []
-        for hand in [hand for hand in self._hands if hand.stage is _Stage.HIRED]:
+        for hand in [hand for hand in self._hands if hand.stage in (Stage.HIRED, Stage.SILENT)]:
             self._remove(hand)
         closing = {hand.actor.close.remote(): hand for hand in self._hands}
         deadline = time.monotonic() + _CLOSING_S
@@ -351,10 +309,19 @@ def told(error: BaseException, trace: str) -> BaseException:
     return error
 
 
-def _check_complete(task: _Task | None) -> None:
+def _check_complete(task: Task | None) -> None:
     if task is not None and not task.done:
         message = f"the session gave {task.next} results for {len(task.batch.units)} units of {task.batch.group}"
         raise RuntimeError(message)
+
+
+def _heard(calls: Collection[Any]) -> list[Any]:
+    """Return calls that are answered, as soon as there is one, but no later than after a moment."""
+    if not calls:
+        time.sleep(_LOOK_S)
+        return []
+    heard: list[Any] = ray.wait(list(calls), timeout=_LOOK_S)[0]
+    return heard
 
 
 def _is_done(call: Any) -> bool:

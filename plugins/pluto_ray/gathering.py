@@ -42,6 +42,7 @@ def gather(steward: Any, folder: CacheFolder) -> int:
                 _fetch_shard(steward, shard, list(parts), folder)
                 fetched += 1
             ray.get(steward.drop.remote(f"{SEALED}/{shard}"))
+    ray.get(steward.leave.remote())
     return fetched
 
 

@@ -1,5 +1,6 @@
 """What an actor on each node does with what sessions left there: take over what killed ones wrote, and hand it out."""
 
+import contextlib
 import hashlib
 import pickle
 from pathlib import Path
@@ -9,8 +10,8 @@ import attrs
 
 from pluto_core.pipeline import failures
 from pluto_core.pipeline.durable import remove
-from pluto_core.pipeline.folder import CacheFolder
-from pluto_core.pipeline.shards import SEALED
+from pluto_core.pipeline.folder import LOCKS, CacheFolder
+from pluto_core.pipeline.shards import SEALED, UNSEALED
 from pluto_ray.serving import Place, Surroundings
 
 _BLOCK = 1 << 20
@@ -62,6 +63,14 @@ class Steward:
     def drop(self, name: str) -> None:
         """Remove a shard, or the list of failures, which is in the cache by now."""
         remove(self._folder.path / name)
+
+    def leave(self) -> None:
+        """Remove the folder that stands in for the cache, unless there is something in it."""
+        with contextlib.suppress(OSError):
+            for name in (SEALED, UNSEALED, failures.FOLDER, LOCKS):
+                if (self._folder.path / name).exists():
+                    (self._folder.path / name).rmdir()
+            self._folder.path.rmdir()
 
     def _entry(self, path: Path) -> Held:
         with path.open("rb") as file:

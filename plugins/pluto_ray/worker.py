@@ -14,7 +14,8 @@ from pluto_core.jobs import Batch, Lost
 from pluto_core.protocols import Job
 from pluto_ray.cluster import connected, room
 from pluto_ray.config import RayConfig
-from pluto_ray.crew import Crew, Result
+from pluto_ray.crew import Crew
+from pluto_ray.hands import Result
 from pluto_ray.keeping import Keeper
 
 _ROUNDS = 3

@@ -52,11 +52,11 @@ def started(path, **settings):
     return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
 
 
-def wait_for(process, beginning):
-    """Return the first line of a process that begins so."""
+def wait_until_done(process, count):
+    """Wait until a process that makes a cache has done so many scenarios."""
     for line in process.stdout:
-        if line.startswith(beginning):
-            return line
+        if line.startswith("at ") and int(line.split()[1]) >= count:
+            return
     raise AssertionError(process.wait())
 
 

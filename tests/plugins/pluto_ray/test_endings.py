@@ -1,6 +1,7 @@
 """A whole run with a cluster of its own, ended before its time; in the end nothing runs and nothing is left."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ray_world import started, wait_for, worker, world
+from ray_world import started, wait_until_done, worker, world
 
 from pluto_core.errors import ExitCode
 
@@ -38,7 +39,7 @@ def short():
 def test_ctrl_c(tmp_path, short):
     """Ctrl-C at a terminal, which reaches every process: what was computed is sealed, nothing keeps running or is left."""
     with started(tmp_path / "cache", runtime_dir=str(short)) as process:
-        wait_for(process, "at 2")
+        wait_until_done(process, 20)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=100)
     assert process.returncode == ExitCode.INTERRUPTED, output
@@ -55,10 +56,10 @@ def test_the_driver_is_killed(tmp_path, short):
     """A killed driver takes its cluster along; the next run goes on with what actors wrote, and clears the folder."""
     wanted = world.listing(4, 60)
     with started(tmp_path / "cache", runtime_dir=str(short)) as process:
-        wait_for(process, "at 2")
+        wait_until_done(process, 20)
         process.kill()
     folder = world.folder_at(tmp_path / "cache")
-    wait_until(lambda: not left_in(short))
+    wait_until(lambda: not left_in(short) and not any(map(is_held, folder.shards.unsealed.glob("*.owner"))))
     notes = []
     report = world.cache(folder, wanted, worker=worker(count=1, runtime_dir=str(short)), note=notes.append)
     assert any(note.startswith("took over") for note in notes)
@@ -68,6 +69,16 @@ def test_the_driver_is_killed(tmp_path, short):
     world.cache(alone, wanted)
     assert world.content(folder) == world.content(alone)
     assert not list(short.iterdir())
+
+
+def is_held(path):
+    """Return whether a process still has the lock of a shard."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def wait_until(condition):
