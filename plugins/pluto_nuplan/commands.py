@@ -11,7 +11,11 @@ from pluto_core.errors import PlutoError
 
 @click.group()
 def data() -> None:
-    """Make and look at datasets."""
+    """Make and look at datasets.
+
+    \b
+    pluto data synth --out /data/town
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
 
 
 @data.command()
@@ -24,10 +28,11 @@ def data() -> None:
 def synth(out: Path, logs: int, seconds: float, seed: int, grid: str, density: float) -> None:
     """Write a synthetic town in nuPlan's own format.
 
-    SQLite logs at 20 Hz and GeoPackage maps, which nuPlan's tools read too:
+    SQLite logs at 20 Hz and GeoPackage maps, which nuPlan's tools read too.
 
-        pluto data synth --out /data/town --logs 12 --seed 1
-    """
+    \b
+    pluto data synth --out /data/town --logs 12 --seed 1
+    """  # noqa: D301 -- as above
     from pluto_nuplan.synth.dataset import write_dataset
 
     def show(done: int, total: int, what: str) -> None:

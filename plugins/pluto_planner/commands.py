@@ -11,7 +11,12 @@ _CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path, dir_o
 
 @click.group()
 def model() -> None:
-    """Take weights of the PLUTO network in and out."""
+    """Take weights of the PLUTO network in and out.
+
+    \b
+    pluto model import pluto_1M.ckpt --to pluto.pt
+    pluto model export runs/001/checkpoints/last.ckpt --onnx pluto.onnx
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
 
 
 @model.command("import")

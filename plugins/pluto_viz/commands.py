@@ -36,11 +36,11 @@ def render(as_json: bool, out: Path | None, **options: object) -> int:
     An experiment is drawn from its dataset, a cache from its samples; a run also shows what was planned.
 
     \b
-    pluto render experiments/sanity.toml                      one scenario as PNG
-    pluto render experiments/sanity.toml --gif --token 3f2a   one that moves
-    pluto render runs/cache --sheet --count 20                a contact sheet
-    pluto render runs/001 --pick worst --count 5 --dark       the worst plans
-    pluto render experiments/cil.toml --augment               anchor, positive, negative
+    pluto render experiments/sanity.toml                  one scenario as PNG
+    pluto render mine.toml --gif --token 3f2a             one that moves
+    pluto render runs/cache --sheet --count 20            a contact sheet
+    pluto render runs/001 --pick worst --count 5 --dark   the worst plans
+    pluto render mine.toml --augment                      what training sees
     """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_viz.rendering import Wanted, tell
     from pluto_viz.rendering import render as draw

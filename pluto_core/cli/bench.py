@@ -40,7 +40,11 @@ def bench(
     """Measure how fast the loader gives the batches of the experiment in FILE, augmentations included.
 
     The cache must hold the samples. Nothing is trained: a training is faster than this only where it waits for nothing.
-    """
+
+    \b
+    pluto bench mine.toml
+    pluto bench mine.toml --workers 0 --workers 2 --seconds 10
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     experiment = read_experiment(file, settings, modules, without)
     experiment.require_variables()
     from pluto_core.run.loading import measure

@@ -42,13 +42,23 @@ def json_option(command: Decorated) -> Decorated:
 
 @click.group()
 def cache() -> None:
-    """Look after the samples that `pluto run` keeps in a cache folder."""
+    """Look after the samples that `pluto run` keeps in a cache folder.
+
+    \b
+    pluto cache info runs/cache
+    pluto cache verify runs/cache
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
 
 
 @cache.command()
 @cache_options
 def info(path: Path, modules: Names, without: Names, as_json: bool) -> int:
-    """Show what CACHE holds: samples by type and builder, bytes, shards, failures by reason, who uses it."""
+    """Show what CACHE holds: samples by type and builder, bytes, shards, failures by reason, who uses it.
+
+    \b
+    pluto cache info runs/cache
+    pluto cache info runs/cache --json
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
 
@@ -75,7 +85,11 @@ def verify(
     """Read every value of CACHE, compare checksums and shapes, ask its builders, and repair the index.
 
     What is damaged is left out from then on, and the next cache step computes it again. Ends with 1 where anything is found.
-    """
+
+    \b
+    pluto cache verify runs/cache
+    pluto cache verify runs/cache --recompute 20 --experiment mine.toml
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
 
@@ -117,7 +131,10 @@ def export(path: Path, modules: Names, without: Names, as_json: bool, target: Pa
     """Write every sample of CACHE as TOKEN.npz, as cached; TOKEN@START_US.npz where a token occurs twice.
 
     To a URL (s3://bucket/folder) the sealed shards are pushed as they are, for `pluto cache import` on other machines.
-    """
+
+    \b
+    pluto cache export runs/cache --to samples
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
     from pluto_core.pipeline.durable import explained
@@ -144,7 +161,10 @@ def import_(
 
     From a URL the shards are pulled that another machine has pushed with `pluto cache export`. CACHE may also be a folder that
     nuplan-devkit filled with gzip files.
-    """
+
+    \b
+    pluto cache import old/cache --to runs/cache
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import copying
     from pluto_core.pipeline.durable import explained
@@ -178,7 +198,11 @@ def import_(
 @json_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def retry(file: Path, settings: Names, modules: Names, without: Names, as_json: bool, progress: bool) -> int:
-    """Compute those scenarios of the experiment in FILE again that failed before, and nothing else."""
+    """Compute those scenarios of the experiment in FILE again that failed before, and nothing else.
+
+    \b
+    pluto cache retry mine.toml
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     experiment = read_experiment(file, (*settings, "cache.retry_failures=true"), modules, without)
     experiment.require_variables()
     from pluto_core.cli import cache_text
@@ -198,7 +222,11 @@ def retry(file: Path, settings: Names, modules: Names, without: Names, as_json: 
 @cache.command()
 @cache_options
 def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
-    """Join small shards of CACHE and drop values that nothing finds any more. Stop trainings that read it first."""
+    """Join small shards of CACHE and drop values that nothing finds any more. Stop trainings that read it first.
+
+    \b
+    pluto cache compact runs/cache
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import copying
     from pluto_core.pipeline.durable import explained
@@ -221,7 +249,11 @@ def compact(path: Path, modules: Names, without: Names, as_json: bool) -> int:
 @cache_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(path: Path, modules: Names, without: Names, as_json: bool, yes: bool) -> int:
-    """Remove CACHE and all its samples, after asking."""
+    """Remove CACHE and all its samples, after asking.
+
+    \b
+    pluto cache rm runs/cache
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli import cache_text
     from pluto_core.pipeline import maintenance
     from pluto_core.pipeline.durable import explained

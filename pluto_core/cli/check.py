@@ -14,7 +14,12 @@ from pluto_core.experiment.nodes import settings as settings_of
 @click.option("settings", "--set", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as loader.batch_size=16.")
 @plugin_options
 def check(files: tuple[Path, ...], settings: tuple[str, ...], modules: tuple[str, ...], without: tuple[str, ...]) -> int:
-    """Find every mistake in the experiments in FILES, without running them."""
+    """Find every mistake in the experiments in FILES, without running them.
+
+    \b
+    pluto check mine.toml
+    pluto check mine.toml --set loader.batch_size=16
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     codes = [_check(file, settings, modules, without) for file in files]
     return max(codes)
 

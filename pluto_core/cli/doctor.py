@@ -24,7 +24,11 @@ def doctor(as_json: bool, modules: tuple[str, ...], without: tuple[str, ...]) ->
     Data is looked for where environment variables say: NUPLAN_DATA_ROOT, NUPLAN_MAPS_ROOT, PLUTO_AV2_ROOT, and what other
     plugins name. Every log and map that is found is opened. Ends with 1 where something is broken; what is merely absent
     is a note.
-    """
+
+    \b
+    pluto doctor
+    pluto doctor --json
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     import os
 
     from pluto_core.cli.bars import bar

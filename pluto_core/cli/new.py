@@ -10,7 +10,12 @@ from pluto_core.errors import ExitCode
 
 @click.group()
 def new() -> None:
-    """Write something to begin with: the package of a plugin, or an experiment."""
+    """Write something to begin with: the package of a plugin, or an experiment.
+
+    \b
+    pluto new plugin mine --kind features
+    pluto new experiment mine.toml
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
 
 
 @new.command()
@@ -25,7 +30,11 @@ def new() -> None:
     "--to", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where to make its folder."
 )
 def plugin(name: str, kind: str, folder: Path) -> int:
-    """Write the package pluto_NAME, in the folder pluto-NAME: hooks, config, component, experiment, and tests that pass."""
+    """Write the package pluto_NAME, in the folder pluto-NAME: hooks, config, component, experiment, and tests that pass.
+
+    \b
+    pluto new plugin mine --kind features
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli.new_plugin import write_package
 
     root, count = write_package(name, kind, folder, load_catalogue((), ()))
@@ -46,7 +55,11 @@ def plugin(name: str, kind: str, folder: Path) -> int:
 @click.option("--model", default="pluto", metavar="NAME", help="What to train.")
 @plugin_options
 def experiment(file: Path, source: str, model: str, modules: tuple[str, ...], without: tuple[str, ...]) -> int:
-    """Write an experiment to FILE (experiment.toml where not given) with every setting, its meaning and its default."""
+    """Write an experiment to FILE (experiment.toml where not given) with every setting, its meaning and its default.
+
+    \b
+    pluto new experiment mine.toml --source nuplan --model pluto
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli.new_experiment import write_experiment
 
     write_experiment(file, source, model, load_catalogue(modules, without), modules)

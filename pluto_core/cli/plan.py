@@ -36,7 +36,11 @@ def plan(
     """Say what the cache step of the experiment in FILE will take: time, bytes, memory, failures.
 
     Lists the scenarios and computes a sample of them as a worker would. The cache is read and never written.
-    """
+
+    \b
+    pluto plan mine.toml
+    pluto plan mine.toml --samples 50 --json
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     experiment = read_experiment(file, settings, modules, without)
     experiment.require_variables()
     from pluto_core.pipeline.parts import Part

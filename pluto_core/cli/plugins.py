@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 @plugin_options
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool, modules: tuple[str, ...], without: tuple[str, ...]) -> int | None:
-    """What experiments can be made of: components by kind, presets, and plugins that are broken."""
+    """What experiments can be made of: components by kind, presets, and plugins that are broken.
+
+    \b
+    pluto plugins                      everything there is
+    pluto plugins show features.pluto  settings and arrays of one
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     ctx.obj = (modules, without)
     if ctx.invoked_subcommand is not None:
         return None
@@ -33,7 +38,11 @@ def plugins(ctx: click.Context, as_json: bool, modules: tuple[str, ...], without
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def list_plugins(given: tuple[tuple[str, ...], tuple[str, ...]], as_json: bool) -> int:
-    """List everything; the same as `pluto plugins`."""
+    """List everything; the same as `pluto plugins`.
+
+    \b
+    pluto plugins list --json
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     catalogue = load_catalogue(*given)
     click.echo(json.dumps(_as_plain(catalogue), indent=2) if as_json else listing(catalogue))
     return int(ExitCode.OK)
@@ -47,7 +56,12 @@ def show(given: tuple[tuple[str, ...], tuple[str, ...]], name: str) -> int:
 
     NAME may be a plugin too; `SECTION.NAME` picks one of several kinds (`features.pluto`). `experiment`, `filter` and
     `loader` are what belongs to no plugin.
-    """
+
+    \b
+    pluto plugins show lmdb
+    pluto plugins show model.pluto
+    pluto plugins show filter
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     from pluto_core.cli.describe import OF_THE_CORE, describe, describe_core
 
     if name in OF_THE_CORE:

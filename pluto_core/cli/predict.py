@@ -37,7 +37,7 @@ def predict(
 
     \b
     pluto predict FILE --scenario 1a2b3c4d5e6f7081
-    pluto predict FILE --scenario TOKEN --scenario OTHER --checkpoint last --to plans.npz
+    pluto predict FILE --scenario TOKEN --scenario OTHER --to plans.npz
 
     Samples come from the cache where it has them, else from the dataset; ends with 1 where a scenario gives none.
     `pluto scenarios FILE --csv -` lists tokens.

@@ -53,7 +53,13 @@ def run(  # noqa: PLR0913, PLR0917 -- one argument an option
     """Do the steps of the experiment in FILE: cache, train, validate, test.
 
     A finished experiment starts a new run; an unfinished one with the same settings goes on where it stopped.
-    """
+
+    \b
+    pluto run experiments/sanity.toml
+    pluto run mine.toml --only validate --checkpoint last
+    pluto run mine.toml --set trainer.epochs=3 --out trial
+    pluto run mine.toml --shard 0/4         a part of the cache, for array jobs
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     if out is not None:
         settings = (*settings, f"output_dir={_quoted(out)}")
     experiment = read_experiment(file, settings, modules, without)
@@ -96,10 +102,12 @@ def _part(experiment: "Experiment", steps: tuple[str, ...], shard: str | None) -
 
     The variables count for the step `cache` alone, for launchers set them for trainings too.
     """
+    if shard is None and (steps or experiment.steps) != ("cache",):
+        return None  # before numpy is imported: most runs are no part, and their plan comes at once
     from pluto_core.pipeline.parts import Part
 
     if shard is None:
-        return Part.of_environment(os.environ) if (steps or experiment.steps) == ("cache",) else None
+        return Part.of_environment(os.environ)
     if "cache" not in (steps or experiment.steps):
         raise PlutoError(f"--shard {shard} divides the step 'cache', which is none of the steps to do")
     return Part.read(shard)

@@ -28,7 +28,12 @@ _FEW = 5
 def scenarios(
     file: Path, settings: tuple[str, ...], modules: tuple[str, ...], without: tuple[str, ...], target: str | None
 ) -> int:
-    """List the scenarios that the experiment in FILE selects: how many each stage of its filter leaves, or all as CSV."""
+    """List the scenarios that the experiment in FILE selects: how many each stage of its filter leaves, or all as CSV.
+
+    \b
+    pluto scenarios mine.toml              what the filter leaves
+    pluto scenarios mine.toml --csv tokens.csv
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     experiment = read_experiment(file, (*settings, "cache.only=false"), modules, without)
     experiment.require_variables()
     from pluto_core.pipeline.selection import select

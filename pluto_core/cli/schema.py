@@ -34,7 +34,10 @@ def schema(modules: tuple[str, ...], without: tuple[str, ...]) -> int:
     """Print the JSON Schema of experiment files, with the components of all plugins.
 
     Save it and name it in the first line of an experiment, `#:schema ./pluto.schema.json`, for editors that use Taplo.
-    """
+
+    \b
+    pluto schema > pluto.schema.json
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     click.echo(json.dumps(experiment_schema(load_catalogue(modules, without)), indent=2))
     return int(ExitCode.OK)
 

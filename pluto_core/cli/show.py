@@ -27,7 +27,12 @@ def show(
     """Print the experiment in FILE with every setting, each with where it comes from.
 
     The output is an experiment file itself: running it repeats the run.
-    """
+
+    \b
+    pluto show mine.toml
+    pluto show mine.toml --diff other.toml
+    pluto show mine.toml > resolved.toml
+    """  # noqa: D301 -- click's own mark for text that is not to be wrapped
     experiment = read_experiment(file, settings, modules, without)
     if other is not None:
         differences = difference(experiment.tree, read_experiment(other, (), modules, without).tree)
