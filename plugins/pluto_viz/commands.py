@@ -27,6 +27,7 @@ _WITHOUT = click.option("--without", multiple=True, metavar="NAME", help="Leave 
 @click.option("--cost-map/--no-cost-map", default=True, show_default=True, help="Lay the cost map under the drawing.")
 @click.option("--dark", is_flag=True, help="Dark paper.")
 @click.option("--radius", type=click.FloatRange(min=1), metavar="M", help="Half the side of the square to show, m.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Paint N files at a time.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object: files and what they show.")
 @_PLUGIN
 @_WITHOUT

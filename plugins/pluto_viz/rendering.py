@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -10,10 +11,12 @@ import numpy as np
 from pluto_core import api
 from pluto_core.api import Drawing, Scenarios
 from pluto_core.errors import PlutoError, SampleError
+from pluto_core.plugins import Catalogue
 from pluto_core.sketch import Sketch
 from pluto_viz import moving, scenario
 from pluto_viz.captions import short, title
 from pluto_viz.choosing import apart
+from pluto_viz.painting import paint_all
 from pluto_viz.palette import DARK, LIGHT, Theme
 from pluto_viz.scenario import Picture
 from pluto_viz.scenes import sketch_of
@@ -53,6 +56,7 @@ class Wanted:
     cost_map: bool = True
     dark: bool = False
     radius: float | None = None
+    workers: int = 1
 
     @property
     def theme(self) -> Theme:
@@ -98,12 +102,16 @@ def render(wanted: Wanted, out: Path | None, note: Note) -> list[Made]:
     if wanted.sheet:
         shown = list(drawings)
         made = [_sheet(shown, wanted, out)] if shown else []
+    elif wanted.workers > 1 and not wanted.augment:
+        placed = [(drawing, _placed(drawing, wanted, out)) for drawing in drawings]
+        made = [_made(*one) for one in placed]
+        catalogue = Catalogue.load(modules=wanted.modules, without=wanted.without)
+        paint_all(catalogue, wanted.workers, partial(_save, None, wanted=wanted), placed)
     else:
         for drawing in drawings:
-            path = _place(wanted, out, f"{drawing.scenario_type}-{drawing.id.token}")
-            picture = _augmented(found, drawing, wanted) if wanted.augment else None
-            _save(picture, drawing, wanted, path)
-            made.append(Made(path=path, tokens=(drawing.id.token,), types=(drawing.scenario_type,)))
+            path = _placed(drawing, wanted, out)
+            _save(_augmented(found, drawing, wanted) if wanted.augment else None, drawing, path, wanted=wanted)
+            made.append(_made(drawing, path))
     if not made:
         message = f"{wanted.what}: none of the chosen scenarios gives a sample that can be drawn"
         raise PlutoError(message)
@@ -185,6 +193,14 @@ def _shaped(drawing: Drawing, wanted: Wanted) -> Drawing:
     )
 
 
+def _made(drawing: Drawing, path: Path) -> Made:
+    return Made(path=path, tokens=(drawing.id.token,), types=(drawing.scenario_type,))
+
+
+def _placed(drawing: Drawing, wanted: Wanted, out: Path | None) -> Path:
+    return _place(wanted, out, f"{drawing.scenario_type}-{drawing.id.token}")
+
+
 def _place(wanted: Wanted, out: Path | None, name: str) -> Path:
     """Return the path of a picture: `out` where it names a file, else a file in it."""
     suffix = ".gif" if wanted.gif else ".png"
@@ -198,7 +214,7 @@ def _place(wanted: Wanted, out: Path | None, name: str) -> Path:
     return out
 
 
-def _save(picture: Picture | None, drawing: Drawing, wanted: Wanted, path: Path) -> None:
+def _save(picture: Picture | None, drawing: Drawing, path: Path, *, wanted: Wanted) -> None:
     text = title(drawing, more=f"map {drawing.map_name}")
     if picture is not None:
         scenario.save(picture, path)

@@ -63,6 +63,20 @@ def test_a_cache_is_drawn_without_experiment_and_dataset(world, pluto_here, tmp_
 
 
 @pytest.mark.slow
+def test_several_processes_paint_the_same(world, pluto_here, tmp_path):
+    """With `--workers` the files are the same, byte for byte, and are told in the same order."""
+    told = []
+    for number, workers in enumerate((1, 2)):
+        code, out, _ = pluto_here("render", world.cache, "--count", 3, "--workers", workers, "--out", f"out{number}")
+        assert code == 0
+        told.append(out.replace(f"out{number}/", ""))
+    assert told[0] == told[1]
+    made = [{path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("out0", "out1")]
+    assert made[0] == made[1]
+    assert len(made[0]) == 3
+
+
+@pytest.mark.slow
 def test_a_moving_picture_is_a_gif(world, pluto_here, tmp_path):
     """`--gif` writes a picture that repeats, with a frame for every fifth of a second of past and future."""
     code, _, _ = pluto_here("render", world.run, "--gif", "--out", "a.gif")
