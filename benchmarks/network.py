@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.samples import nested
 from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.network import PlutoNetwork, from_reference_state_dict
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--parity-only", action="store_true", help="measure no times")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as a training does
     if not options.parity_only:
         _times(options)
     if options.data:
@@ -155,7 +157,7 @@ def _parity(data: Path) -> None:
     print("\n| configuration | loss | evaluation, batch of 6 | of 1 | training, triplets |\n|---|---|--:|--:|--:|")
     worst: dict[str, tuple[float, str, int]] = {}
     for config, contrast in CONFIGS.items():
-        cases, worst[config] = _loss_differences(data, config, told[config], contrast=contrast)
+        cases, worst[config] = _loss_differences(data, told[config], contrast=contrast)
         for name in cases[0]:
             print(f"| {config} | `{name}` | " + " | ".join(f"{case[name]:.1e}" for case in cases) + " |")
     print("\n| configuration | gradients | largest relative difference of a norm | of |\n|---|--:|--:|---|")
@@ -176,7 +178,7 @@ def _output_differences(data: Path, config: str, network: PlutoNetwork) -> dict[
 
 
 def _loss_differences(
-    data: Path, config: str, told: Mapping[str, Any], *, contrast: bool
+    data: Path, told: Mapping[str, Any], *, contrast: bool
 ) -> tuple[list[dict[str, float]], tuple[float, str, int]]:
     """Return relative differences of every loss in three cases, and the worst gradient: how far, whose, of how many."""
     network = _network(data, told)

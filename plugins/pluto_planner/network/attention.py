@@ -62,4 +62,4 @@ class MultiheadAttention(nn.Module):
         rows = slice(start * dim, stop * dim)
         packed = functional.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
         heads = packed.view(*x.shape[:2], stop - start, self.num_heads, dim // self.num_heads)
-        return tuple(heads[:, :, part].transpose(1, 2) for part in range(stop - start))
+        return tuple(part.transpose(1, 2) for part in heads.unbind(2))

@@ -107,7 +107,9 @@ def image_moments(weight: Tensor, x: Tensor, common: Tensor) -> Moments:
         count = over_ranks(size.sum())
         mean_x = total / size.clamp(min=1)
         flat = x.flatten(0, 1)
-        within = over_ranks(flat.T @ flat - total.T @ mean_x) / count.clamp(min=1)
+        # The variance is a symmetric function of the products, so both factors have one gradient: computed once, counted twice.
+        products = flat.T @ flat.detach()
+        within = over_ranks(2.0 * products - products.detach() - total.T @ mean_x) / count.clamp(min=1)
         set_mean = mean_x @ weight.T + common
         mean = over_ranks((size * set_mean).sum(dim=0)) / count.clamp(min=1)
         between = over_ranks((size * (set_mean - mean).square()).sum(dim=0)) / count.clamp(min=1)

@@ -9,6 +9,9 @@ from torch.nn import functional
 from pluto_planner.network.known import on_known_rows
 from pluto_planner.network.normalization import MaskedBatchNorm, image_moments
 
+ALIGNED = 8
+"""Widths are brought to a multiple of this."""
+
 
 def pooled(x: Tensor) -> Tensor:
     """Return the maximum over points, (Q, D), of x (Q, n, D)."""
@@ -42,28 +45,39 @@ class PointsEncoder(nn.Module):
         """Encode every set."""
         _, _, lift = _layers(self.first_mlp)
         join, join_norm, leave = _layers(self.second_mlp)
-        hidden = self._hidden(torch.cat((torch.where(valid[..., None], x, 0.0), valid[..., None].to(x.dtype)), dim=-1))
-        affine = torch.cat((lift.weight, lift.bias[:, None]), dim=1)
+        known = valid[..., None]
+        hidden = self._hidden(_aligned(torch.where(known, x, 0.0), known.to(x.dtype)))
+        affine = _aligned(lift.weight, lift.bias[:, None])
         from_point, from_set = join.weight[:, : lift.out_features], join.weight[:, lift.out_features :]
         common = functional.linear(pooled(functional.linear(hidden, affine)), from_set, join.bias)
         weight = from_point @ affine
         scale, shift = join_norm.affine(image_moments(weight, hidden, common) if join_norm.training else None)
         joined = functional.linear(hidden, (scale[:, None] * weight).to(hidden.dtype))
         joined += (common * scale + shift).to(joined.dtype)[:, None]
-        out = leave(joined.relu_())
-        return pooled(out.masked_fill_(~valid[..., None], 0.0))
+        # Flat, because what changes a view in place is differentiated with two copies more.
+        out = leave(joined.relu_().flatten(0, 1)).masked_fill_(~valid.flatten()[:, None], 0.0)
+        return pooled(out.unflatten(0, valid.shape))
 
     def _hidden(self, x: Tensor) -> Tensor:
-        """Return the normalised hidden layer of the first stage, (Q, n, 129), from points with their validity."""
+        """Return the normalised hidden layer of the first stage, (Q, n, 136), from points with their validity."""
         enter, norm, _ = _layers(self.first_mlp)
         x = x.to(enter.weight.dtype)
-        plain = torch.cat((enter.weight, enter.bias[:, None]), dim=1)
         nothing = torch.zeros_like(enter.bias)
-        scale, shift = norm.affine(image_moments(plain, x, nothing) if norm.training else None)
-        # The last row hands validity on, the last column is the bias.
-        folded = torch.cat((scale[:, None] * enter.weight, (scale * enter.bias + shift)[:, None]), dim=1)
-        hand_on = torch.cat((torch.zeros_like(folded[:1, 1:]), torch.ones_like(folded[:1, :1])), dim=1)
-        return functional.linear(x, torch.cat((folded, hand_on), dim=0).to(x.dtype)).relu_()
+        scale, shift = norm.affine(
+            image_moments(_aligned(enter.weight, enter.bias[:, None]), x, nothing) if norm.training else None
+        )
+        # The last column is the bias, the last row hands validity on.
+        folded = _aligned(scale[:, None] * enter.weight, (scale * enter.bias + shift)[:, None])
+        hand_on = functional.pad(folded.new_ones(1, 1), (folded.shape[1] - 1, 0))
+        return functional.linear(x, _aligned(folded.T, hand_on.T).T.to(x.dtype)).relu_()
+
+
+def _aligned(x: Tensor, last: Tensor) -> Tensor:
+    """Return (..., C) joined by one more channel (..., 1), behind as many zeros as bring the width to a multiple of 8.
+
+    Products of matrices with 129 columns take a third longer than with 136.
+    """
+    return torch.cat((functional.pad(x, (0, -(x.shape[-1] + 1) % ALIGNED)), last), dim=-1)
 
 
 def _layers(stage: nn.Sequential) -> tuple[nn.Linear, MaskedBatchNorm, nn.Linear]:
