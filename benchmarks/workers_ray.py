@@ -5,8 +5,8 @@
     python benchmarks/workers_ray.py --data ../shared/data/golden/town
 
 Rows, rounds and rates are those of `workers.py`: each row is a cache step in a program of its own, whose rate is taken between
-the first result and the last one. What Ray needs to start its cluster stands beside, and what its own processes (raylet, control
-store, agents) hold. Results come in spells of half a second, so a rate needs some hundred of them.
+the first result and the last one. What Ray needs to start its cluster stands beside, and what its own processes (raylet …)
+hold. Results come in spells of half a second, so a rate needs some hundred of them.
 """
 
 import argparse
