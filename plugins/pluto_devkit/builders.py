@@ -16,10 +16,8 @@ from pluto_core.scene import Scene, Window
 from pluto_devkit import schema, trees
 from pluto_devkit.config import BuilderConfig, FeatureConfig, TargetConfig
 from pluto_devkit.scenario import NuPlanScenario
+from pluto_devkit.scenes import ORIGINAL
 from pluto_devkit.targets import call
-
-ORIGINAL = "pluto_devkit.scenario"
-"""Key in `MapView.derived` under which the source `devkit` leaves the scenario that a scene was made of."""
 
 
 class DevkitBuilders:

@@ -4,6 +4,40 @@ from collections.abc import Iterable
 
 from pluto_core.component import Component, hookimpl
 
+_ANSWERS = frozenset(
+    {
+        "log_names",
+        "scenario_types",
+        "scenario_tokens",
+        "map_names",
+        "remove_invalid_goals",
+        "expand_scenarios",
+        "ego_displacement_minimum_m",
+        "ego_start_speed_threshold",
+        "ego_stop_speed_threshold",
+        "speed_noise_tolerance",
+        "token_set_path",
+        "fraction_in_token_set_threshold",
+        "ego_route_radius",
+    }
+)
+"""Fields of `[filter]` that the devkit's scenario builders apply."""
+
+
+@hookimpl
+def pluto_register_sources() -> Iterable[Component]:
+    """Return the source."""
+    return [
+        Component(
+            "devkit",
+            factory="pluto_devkit.source:make",
+            config="pluto_devkit.config:DevkitSourceConfig",
+            extra="devkit",
+            facts={"answers": _ANSWERS},
+            summary="Scenarios of an AbstractScenarioBuilder of nuplan-devkit.",
+        )
+    ]
+
 
 @hookimpl
 def pluto_register_features() -> Iterable[Component]:

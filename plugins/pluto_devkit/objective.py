@@ -1,6 +1,6 @@
 """The objective `devkit`: objectives and metrics of nuplan-devkit, added up as its configuration says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,8 @@ from pluto_devkit.batches import Batch, TypedScenario, collated, rows_of
 from pluto_devkit.config import ObjectiveConfig
 from pluto_devkit.model import DevkitModel
 from pluto_devkit.targets import made
+
+_AGGREGATES: Mapping[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum, "max": torch.max}
 
 
 class DevkitObjective:
@@ -55,8 +57,7 @@ class DevkitObjective:
         with torch.no_grad():
             metrics = {one.name(): one.compute(predictions, targets).float() for one in self._metrics}
         every = torch.stack(list(losses.values()))
-        loss = {"mean": every.mean, "sum": every.sum, "max": every.max}[self._mode]()
-        return {"loss": loss, **losses, **metrics}
+        return {"loss": _AGGREGATES[self._mode](every), **losses, **metrics}
 
 
 def _named(table: Mapping[str, Any], key: str) -> Any:

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import pytest
 
-from pluto_core.testing import BuilderSuite, HooksSuite
+from pluto_core.filters import ScenarioFilter
+from pluto_core.testing import BuilderSuite, HooksSuite, SourceSuite
 from pluto_core.testing.scenes import make_scene
 from pluto_lightning.testing import ModelSuite, ObjectiveSuite
 
@@ -22,6 +23,25 @@ class TestHooks(HooksSuite):
 
     hooks = DEVKIT
     settings: ClassVar = {"model.devkit": PLANNER, "objective.devkit": {"objectives": ()}}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("devkit")
+class TestSource(SourceSuite):
+    """`devkit` with the devkit's own scenario builder, on a synthetic dataset."""
+
+    hooks, use = DEVKIT, "devkit"
+
+    @pytest.fixture
+    def settings(self, own):
+        """Return the builder's arguments."""
+        return own
+
+    @pytest.fixture
+    def wanted(self):
+        """Return a filter that takes few frames."""
+        return ScenarioFilter(scenario_types=("near_pedestrian_on_crosswalk", "on_traffic_light_intersection", "unknown"))
 
 
 class TestImported(BuilderSuite):
