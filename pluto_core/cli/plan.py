@@ -71,7 +71,8 @@ def _costs(forecast: "Forecast") -> Iterator[str]:
     from pluto_core.run.display import size_of
 
     logs = "part" if forecast.logs == 1 else "parts"
-    yield f"  measured  {forecast.sampled:,} of them, from {forecast.logs:,} {logs} of logs, in one process"
+    processes = "one process" if forecast.processes == 1 else f"{forecast.processes} processes at a time"
+    yield f"  measured  {forecast.sampled:,} of them, from {forecast.logs:,} {logs} of logs, in {processes}"
     span = f" ({' to '.join(map(_time, forecast.seconds_range))})" if forecast.seconds_range else ""
     workers = f"{forecast.workers:,} worker{'s' if forecast.workers > 1 else ''}"
     yield f"  time      {_time(forecast.seconds)}{span} with {workers}"

@@ -37,6 +37,8 @@ class Measured:
     """Time to bring what was written to the disk."""
     memory_bytes: int
     """Most memory that the process held."""
+    processes: int = 1
+    """Those that worked side by side."""
 
 
 def measure(job: CacheJob, warm: Sequence[Batch], batches: Sequence[Batch], progress: Callable[[int], None]) -> Measured:

@@ -26,6 +26,7 @@ from pluto_core.pipeline.selection import filter_digest, select
 from pluto_core.pipeline.session import CacheJob
 from pluto_core.protocols import ScenarioSource, Worker
 from pluto_core.run.measuring import Measured, measure
+from pluto_core.run.sampling import TimedJob, sample
 from pluto_core.run.workspace import Workspace
 
 _LOGS = 20
@@ -48,6 +49,8 @@ class Forecast:
     """Those that were computed to know."""
     logs: int
     """Logs that these are of."""
+    processes: int
+    """Processes that computed these at a time."""
     workers: int
     """Workers that will have something to do."""
     startup_s: float
@@ -106,13 +109,14 @@ def plan(
     total = sum(len(batch.units) for batch in (*warm, *batches))
     with tempfile.TemporaryDirectory(prefix="pluto-plan-") as place:
         beside = CacheFolder(Path(place), workspace.store)
-        job = CacheJob(
+        job = TimedJob(
             folder=beside,
             make_source=workspace.source_recipe or _no_source,
             make_builders=workspace.builders,
             profile=workspace.experiment.cache.profile,
+            warm=tuple(warm),
         )
-        measured = measure(job, warm, batches, lambda done: progress(done, total)) if total else None
+        measured = _measured(workspace, job, batches, lambda done: progress(done, total)) if total else None
         written = size_of_shards(beside, beside.index()) if measured and workspace.store.suffix else None
         failures = beside.failures()
     there = _Counts.of(work, folder, workspace.builders.tags)
@@ -136,6 +140,15 @@ class _Counts:
             index = folder.index()
             present = int(np.isin(keys, index.keys[index.complete(tags)], assume_unique=True).sum())
         return cls(listed=len(keys), present=present, scenarios=work.total, batches=len(work))
+
+
+def _measured(workspace: Workspace, job: TimedJob, batches: Sequence[Batch], progress: Callable[[int], None]) -> Measured:
+    """Return what a sample takes: with the experiment's worker where it has several processes, else in one process."""
+    worker: Worker = workspace.experiment.make("worker", workspace.context())
+    if worker.processes and min(worker.count, len(batches)) > 1 and workspace.store.shared:
+        return sample(worker, job, batches, progress)
+    alone = CacheJob(folder=job.folder, make_source=job.make_source, make_builders=job.make_builders, profile=job.profile)
+    return measure(alone, job.warm, batches, progress)
 
 
 def _no_source() -> ScenarioSource:
@@ -240,6 +253,7 @@ def _forecast(
         scenarios=counts.scenarios,
         sampled=len(done),
         logs=len(measured.batches) if measured else 0,
+        processes=measured.processes if measured else 0,
         workers=workers,
         startup_s=startup_s,
         scenario_s=scenario_s,

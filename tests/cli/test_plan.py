@@ -45,6 +45,24 @@ def test_plan_as_text(cached):
     assert "0 to compute" in cached("plan", "small.toml").ok()
 
 
+@pytest.mark.slow
+def test_plan_with_processes(say, here):
+    """Where the experiment has several processes they compute the sample, side by side; the run then takes what was said."""
+    slow = ("--set", "source.scenarios=40", "--set", "source.delay_s=0.02", "--set", "cache.use=files")
+    several = (*slow, "--set", "worker.use=processes", "--set", "worker.count=2")
+    plan = told(say("plan", "small.toml", *several, "--samples", "60", "--json"))
+    assert not (here / "cache").exists()
+    assert (plan["scenarios"], plan["workers"], plan["processes"]) == (120, 2, 2)
+    assert 60 <= plan["sampled"] <= 63
+    assert plan["sampled_failures"].keys() == {"no_route"}
+    assert plan["scenario_s"] >= 0.02
+    assert 20e6 < plan["memory_bytes"] < 400e6
+    assert "in 2 processes at a time" in say("plan", "small.toml", *several, "--samples", "20").ok()
+    say("run", "small.toml", *several).ok()
+    took = told(say("cache", "info", "cache", "--json"))
+    assert plan["bytes"] == pytest.approx(took["bytes"], rel=0.1)
+
+
 def test_plan_warns(say, monkeypatch):
     """Too little disk and more failures than allowed are said before the run."""
     monkeypatch.setattr("pluto_core.run.planning.shutil.disk_usage", lambda _path: Usage())
