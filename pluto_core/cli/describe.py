@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from pluto_core.cli.layout import hanging, table
 from pluto_core.errors import PlutoError
 from pluto_core.experiment import scalars
 from pluto_core.experiment.resolved import plain
@@ -29,7 +30,11 @@ _BOUNDS = {"minimum": "at least", "maximum": "at most", "above": "above"}
 def describe(catalogue: "Catalogue", kind: Kind, component: "Component") -> str:
     """Return everything that an author of experiments needs to know about a component."""
     plugin = catalogue.plugin_of(kind.name, component.name)
-    lines = [f'{kind.header} use = "{component.name}"', f"  {component.summary}", f"  from plugin {plugin}"]
+    lines = [
+        f'{kind.header} use = "{component.name}"',
+        *hanging("  ", component.summary),
+        *hanging("  ", f"from plugin {plugin}"),
+    ]
     if component.extra:
         lines.append(f"  needs the extra {component.extra!r}: pip install '{plugin.distribution}[{component.extra}]'")
     lines += [f"  {name}: {_fact(value)}" for name, value in component.facts.items()]
@@ -121,13 +126,3 @@ def _arrays(
     for key, array in spec.items():
         dtype = f"{array.dtype} ({array.at_rest} on disk)" if array.at_rest else array.dtype
         yield key, array.describe_dims(), dtype, array.unit or "-", array.frame or "-", array.summary
-
-
-def table(header: tuple[str, ...], rows: list[Any]) -> list[str]:
-    """Return rows as lines with aligned columns."""
-    widths = [min(max(len(str(row[column])) for row in (header, *rows)), 44) for column in range(len(header) - 1)]
-    lines = []
-    for row in (header, *rows):
-        cells = [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=True)]
-        lines.append("  " + "  ".join([*cells, row[-1]]).rstrip())
-    return lines

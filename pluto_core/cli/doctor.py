@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pluto_core.cli.layout import hanging
 from pluto_core.cli.options import load_catalogue, plugin_options
 from pluto_core.errors import ExitCode
 
@@ -51,9 +52,9 @@ def report(sections: "list[Section]") -> str:
         lines += ["", section.title]
         width = min(max((len(one.subject) for one in section.findings), default=0), _WIDEST)
         for one in section.findings:
-            lines.append(f"  {_MARKS[one.state]:<7} {one.subject:<{width}}  {one.text}")
+            lines += hanging(f"  {_MARKS[one.state]:<7} {one.subject:<{width}}  ", one.text)
             if one.advice:
-                lines.append(f"          {'':<{width}}  -> {one.advice}")
+                lines += hanging(f"          {'':<{width}}  -> ", one.advice)
         if not section.findings:
             lines.append("  nothing to say")
     lines += ["", "try next", *(f"  {command}" for command in _commands(sections))]

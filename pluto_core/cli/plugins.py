@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pluto_core.cli.layout import hanging
 from pluto_core.cli.options import load_catalogue, plugin_options
 from pluto_core.component import suggestion
 from pluto_core.errors import ExitCode, PlutoError
@@ -100,17 +101,22 @@ def listing(catalogue: "Catalogue") -> str:
     lines: list[str] = []
     for kind in KINDS:
         components = catalogue.components(kind.name)
-        lines += ["", f"{kind.header:<18}{kind.summary}"]
+        lines += ["", *hanging(f"{kind.header:<18}", kind.summary)]
         for component in components:
             mark = " (default)" if component.name == kind.default else ""
-            lines.append(f"  {component.name:<24}{component.summary}{mark}")
+            lines += hanging(f"  {component.name:<24}", f"{component.summary}{mark}")
         if not components:
             lines.append("  (none)")
     lines += ["", "presets"]
-    lines += [f"  {name:<24}{preset.location}" for name, preset in catalogue.presets.items()] or ["  (none)"]
+    for name, preset in catalogue.presets.items():
+        lines += hanging(f"  {name:<24}", str(preset.location))
+    if not catalogue.presets:
+        lines.append("  (none)")
     lines += ["", "plugins"]
-    lines += [f"  {plugin.name:<24}{plugin.module} ({_origin(plugin)})" for plugin in catalogue.plugins]
-    lines += [f"  {name:<24}broken: {broken.reason}" for name, broken in catalogue.broken.items()]
+    for plugin in catalogue.plugins:
+        lines += hanging(f"  {plugin.name:<24}", f"{plugin.module} ({_origin(plugin)})")
+    for name, broken in catalogue.broken.items():
+        lines += hanging(f"  {name:<24}", f"broken: {broken.reason}")
     return "\n".join(lines[1:])
 
 

@@ -98,10 +98,12 @@ class Display:
     def types(self, by_type_of: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> None:
         """Print the final error of every planner's most probable plan, by scenario type."""
         table = Table(title="top-1 FDE by scenario type, m", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD)
-        table.add_column("type", overflow="ellipsis", no_wrap=True, vertical="bottom")
-        table.add_column("count", justify="right", no_wrap=True, vertical="bottom")
+        table.add_column("type", overflow="fold", vertical="bottom")  # two types may differ in their last letters
+        table.add_column("count", justify="right", no_wrap=True, vertical="bottom", min_width=5)
         for planner in by_type_of:
-            table.add_column(_LABELS.get(planner, planner).replace(" ", "\n"), justify="right", no_wrap=True, vertical="bottom")
+            label = _LABELS.get(planner, planner).replace(" ", "\n").replace("acceleration", "accel.")
+            width = max(map(len, label.split("\n")))
+            table.add_column(label, justify="right", no_wrap=True, vertical="bottom", min_width=width)
         for name, row in by_type_of["planner"].items():
             cells = (_cell(by_type[name]["fde_top1_m"]) for by_type in by_type_of.values())
             table.add_row(name, f"{row['count']:,.0f}", *cells)

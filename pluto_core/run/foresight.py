@@ -1,5 +1,6 @@
 """What a run is about to do, in numbers: what there is to compute, what is there already, where it writes."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,15 +37,10 @@ def foreseen(workspace: Workspace, run: Run, steps: Sequence[str]) -> Iterator[s
     yield _line("scenarios", ", ".join(f"{part} {sizes.get(part, 0):,}" for part in PARTS))
 
 
-def counted(workspace: Workspace, run: Run, steps: Sequence[str]) -> list[str]:
-    """Return the lines of `foreseen`, as far as they can be known; a step that cannot be done says so when it begins."""
-    lines: list[str] = []
-    try:
-        for line in foreseen(workspace, run, steps):
-            lines.append(line)  # noqa: PERF402 -- what came before an error is kept
-    except Exception:  # noqa: BLE001 -- whatever it is, the step that meets it again tells it
-        return lines
-    return lines
+def counted(workspace: Workspace, run: Run, steps: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of `foreseen`, as far as they can be known; a step that cannot be done says so when it begins."""
+    with contextlib.suppress(Exception):  # whatever it is, the step that meets it again tells it
+        yield from foreseen(workspace, run, steps)
 
 
 def _line(name: str, text: str) -> str:
