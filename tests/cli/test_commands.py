@@ -60,6 +60,17 @@ def test_check_bad(toy):
     ]
 
 
+def test_check_as_json(toy):
+    """For programs: mistakes with file and line, key and words; notes where there are none."""
+    outcome = toy("check", "sed = 1\n" + GOOD, "--json")
+    assert outcome.code == 1
+    assert outcome.err == ""
+    mistake = {"where": "a.toml:1", "key": "sed", "problem": "unknown key; did you mean 'seed'?"}
+    assert json.loads(outcome.out) == {"a.toml": {"ok": False, "mistakes": [mistake], "notes": []}}
+    (found,) = json.loads(toy("check", GOOD, "--json").ok()).values()
+    assert (found["ok"], found["mistakes"], [note["key"] for note in found["notes"]]) == (True, [], ["source.data_root"])
+
+
 def test_run_refuses_unset_variables(toy):
     """`run` fails on a variable that is not set, before it does anything."""
     outcome = toy("run", GOOD)
