@@ -8,7 +8,14 @@ from typing import Any
 
 import attrs
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError, UnserializableException
+from ray.exceptions import (
+    ActorUnavailableError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    UnserializableException,
+)
 
 from pluto_core import PlutoError
 from pluto_core.errors import Reason
@@ -180,14 +187,14 @@ class Crew:
         silent = [hand for hand in self._hands if hand.stage is Stage.SILENT]
         alive = {node.id for node in cluster.nodes()} if silent else set()
         for hand in silent:
-            if hand.node not in alive or time.monotonic() - hand.since > _SILENT_S:
+            if (hand.node and hand.node not in alive) or time.monotonic() - hand.since > _SILENT_S:
                 yield from self._died(hand, None)
 
     def _died(self, hand: Hand, error: RayError | None) -> Iterator[Result]:
         """Take leave of an actor; what it was at is tried once more, and more often where it was not the actor that failed."""
         self._remove(hand)
         node_died = bool(hand.node) and hand.node not in {node.id for node in cluster.nodes()}
-        full = "OUT_OF_MEMORY" in str(error)
+        full = isinstance(error, OutOfMemoryError)
         why = "its node is gone" if node_died else "its node has no memory left" if full else "its process died"
         if hand.stage in (Stage.BEGUN, Stage.SILENT):
             self.harmed = True
@@ -212,8 +219,10 @@ class Crew:
         self._false_starts += 1
         broken = isinstance(error, RayActorError) and error.actor_init_failed
         if broken or self._false_starts == _FALSE_STARTS:
-            message = f"worker ray: a session ended before it could begin; is this version of pluto on every node? {error}"
-            raise PlutoError(message)
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            cause = lines[-1] if broken else lines[0]
+            advice = "" if isinstance(error, OutOfMemoryError) else "; is the same pluto installed on every node?"
+            raise PlutoError(f"worker ray: a session ended before it could begin: {cause}{advice}")
 
     def _replace(self, hand: Hand, *, fewer: bool = False) -> None:
         """Hire an actor for what is left, if anything is; where memory is short, only if nobody else is there."""
