@@ -42,6 +42,49 @@ class _Stopping(pl.callbacks.EarlyStopping):
         super().on_validation_end(trainer, pl_module)
 
 
+class KeptWithin(pl.callbacks.Checkpoint):
+    """Writes the last checkpoint within epochs, where Lightning can go on exactly.
+
+    That is not at the last batch of an epoch, whose end it would leave out, nor where validation is due, which it would leave
+    out, nor between accumulated batches, whose gradients are in no checkpoint. Then the next batch that suits is taken.
+    """
+
+    def __init__(self, path: Path, *, every: int, accumulate: int, validated: int | None) -> None:
+        """Remember when.
+
+        Args:
+            path: The file.
+            every: Steps of the optimizer between two of them, at least.
+            accumulate: Batches to a step.
+            validated: Batches between two validations within an epoch.
+        """
+        self._path, self._every, self._accumulate, self._validated = path, every, accumulate, validated
+        self._saved = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count from where training begins, or goes on."""
+        del pl_module
+        self._saved = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write one if it is time."""
+        del pl_module, outputs, batch
+        done = batch_idx + 1
+        suits = done < trainer.num_training_batches and done % self._accumulate == 0
+        if self._validated is not None:
+            suits = suits and done % self._validated != 0
+        if suits and trainer.global_step - self._saved >= self._every:
+            self._saved = trainer.global_step
+            trainer.save_checkpoint(self._path)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count from the end of the epoch, of which there is a checkpoint too."""
+        del pl_module
+        self._saved = trainer.global_step
+
+
 class Curves(pl.Callback):
     """Collects one row an epoch, times the steps, and prints plain lines where there is no progress bar."""
 

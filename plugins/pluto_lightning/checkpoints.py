@@ -1,13 +1,16 @@
 """Checkpoints: what is in them, and how one that does not fit is reported."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.durable import explained, leftovers, write_file
 
 EXPERIMENT = "experiment"
 """Where a checkpoint holds the resolved experiment that made it."""
@@ -15,6 +18,29 @@ LEARNING_RATE = "learning_rate"
 """Where it holds what the rule of scaling made of the optimizer's settings."""
 _MODEL = "model."
 _SHOWN = 3
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints that are whole or absent, wherever the process dies.
+
+    Lightning writes into the system's temporary folder and moves from there: between file systems a copy, and whoever is
+    killed in it has neither the old checkpoint nor the new one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint beside its place and rename it; a disk that is full is one message.
+
+        Raises:
+            PlutoError: The disk refuses it; the checkpoint of before stays.
+        """
+        del storage_options
+        place, buffer = Path(path), io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with explained(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for left in leftovers(place):
+                left.unlink(missing_ok=True)
+            write_file(place, buffer.getvalue())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

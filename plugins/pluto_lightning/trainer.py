@@ -17,8 +17,8 @@ from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
-from pluto_lightning.callbacks import Curves
-from pluto_lightning.checkpoints import LEARNING_RATE, load_weights, read_checkpoint, require_continuable
+from pluto_lightning.callbacks import Curves, KeptWithin
+from pluto_lightning.checkpoints import LEARNING_RATE, CheckpointFiles, load_weights, read_checkpoint, require_continuable
 from pluto_lightning.config import LightningConfig
 from pluto_lightning.devices import plain_endings, spread_over, world_of
 from pluto_lightning.lr_scaling import Scaling
@@ -119,14 +119,14 @@ class LightningTrainer:
             enable_version_counter=False,
         )
 
-    def _last(self, job: TrainingJob) -> list[ModelCheckpoint]:
+    def _last(self, job: TrainingJob) -> list[pl.callbacks.Checkpoint]:
         """Return what keeps the last checkpoint: after every epoch, and within where that is asked for."""
-
-        def keeper(**when: Any) -> ModelCheckpoint:
-            return ModelCheckpoint(job.run_dir / _FOLDER, filename="last", enable_version_counter=False, **when)
-
-        within = [keeper(every_n_train_steps=self._config.save_every)] if self._config.save_every else []
-        return [*within, keeper(save_on_train_epoch_end=True)]
+        config, folder = self._config, job.run_dir / _FOLDER
+        after = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        if config.save_every is None:
+            return [after]
+        path, validated = folder / _LAST, config.validate_every_batches
+        return [KeptWithin(path, every=config.save_every, accumulate=config.accumulate, validated=validated), after]
 
     def _trainer(self, job: TrainingJob, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
         config = self._config
@@ -152,6 +152,7 @@ class LightningTrainer:
             "callbacks": [*extra, *callbacks],
             "enable_progress_bar": job.interactive,
             "enable_model_summary": False,
+            "plugins": [CheckpointFiles()],
             "use_distributed_sampler": False,
             "default_root_dir": job.run_dir,
             "benchmark": False,

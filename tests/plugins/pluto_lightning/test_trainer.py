@@ -1,6 +1,10 @@
 import itertools
 import json
+import os
+import random
 import signal
+import threading
+import traceback
 
 import attrs
 import numpy as np
@@ -90,6 +94,43 @@ def test_a_training_goes_on_within_an_epoch(moment, every, accumulate, fit, worl
     assert counter.batches == 4 * (3 - epoch) - batch // (every * accumulate) * every * accumulate
     assert wild.numbers["epochs"] == 3
     assert wild.numbers["share_waiting"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_training_killed_at_random_moments_ends_like_an_undisturbed_one(seed, fit, world):
+    """SIGKILL again and again, wherever it hits, and the same call anew: weights and curves of one go, bit for bit."""
+    settings = {"epochs": 20, "save_every": 1, "validate_every_batches": 3}
+    changes = {"settings": settings, "make_schedule": lambda: make_onecycle(OneCycleConfig(), Context())}
+    calm, calm_dir = fit("calm", **changes)
+    chance = random.Random(seed)  # noqa: S311 -- moments, no secrets
+    kills = 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                fit("wild", **changes)
+                code = 0
+            finally:
+                if code:
+                    traceback.print_exc()
+                os._exit(code)
+        killer = threading.Timer(chance.uniform(0.05, 0.3 + 0.1 * kills), os.kill, (child, signal.SIGKILL))
+        killer.start()
+        _, status = os.waitpid(child, 0)
+        killer.cancel()
+        killer.join()
+        if not os.WIFSIGNALED(status):
+            break
+        kills += 1
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert kills
+    wild, wild_dir = fit("wild", **changes)
+    assert same(world.weights(calm_dir), world.weights(wild_dir))
+    assert calm.numbers["curves"] == wild.numbers["curves"]
+    whole = [torch.load(path, weights_only=True)["state_dict"] for path in (wild_dir / "checkpoints").glob("*.ckpt")]
+    assert len(whole) > 1
 
 
 def test_an_interrupt_leaves_ctrl_c_as_it_was(fit):
