@@ -1,10 +1,9 @@
 """What batches cost: ours, by profile and number of processes, beside the reference stack's way and a plain copy of the bytes.
 
-One table, one run, PLUTO's samples in batches of 32. The reference stack's way is written anew here from what it is known to
-do: one gzip-compressed pickle a sample, of float64 arrays in nested dictionaries; a tensor for each key, cast to float32;
-`pad_sequence` for what is ragged and `stack` for what is not; torch's DataLoader for processes. `memcpy` copies the bytes of a
-batch into buffers that are used again, which is the least that any loader could do. Before anything is measured, batches of
-both ways are compared, value by value. Every way is measured in turn, several rounds long, after a round that does not count;
+One table, one run, PLUTO's samples in batches of 32, without augmentation and with the contrastive one, which makes three rows
+of a sample. `reference` is the way of `peer.py`. `memcpy` copies the bytes of a batch into buffers that are used again, which
+is the least that any loader could do. Before anything is measured, batches of all ways are compared, value by value (without
+augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not count;
 medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes; `--data`
 names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many keys.
 
@@ -12,22 +11,21 @@ names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few
 """
 
 import argparse
-import gzip
 import itertools
-import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
+from peer import Collate, Contrast, Files, Spec, pickled
 from torch.utils.data import DataLoader
 
-from pluto_core.arrays import ArraySpec
+from pluto_augment.config import ContrastiveConfig
+from pluto_augment.contrastive import Contrastive
 from pluto_core.component import Context
 from pluto_core.errors import SampleError
 from pluto_core.filters import ScenarioFilter
@@ -40,7 +38,7 @@ from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.pipeline.ring import Ring
 from pluto_core.pipeline.selection import select
 from pluto_core.pipeline.shards import RollingWriter
-from pluto_core.samples import Sample, nested
+from pluto_core.samples import Sample
 from pluto_core.scene import ScenarioId
 from pluto_core.settings import LoaderSettings
 from pluto_lmdb.shard import LmdbShards
@@ -52,7 +50,14 @@ from pluto_planner.features import make
 
 TAG = "pluto"
 PROFILES = ("default", "raw")
-Spec = Mapping[str, ArraySpec]
+
+
+class Way(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    contrastive: bool
+    processes: int = 0
 
 
 def main() -> None:
@@ -73,29 +78,35 @@ def main() -> None:
         data = Stored.write(place, distinct, spec, options.samples, options.batch_size)
         data.compare()
         ways = data.ways(options.workers)
-        rates: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+        rates: dict[Way, list[float]] = {way: [] for way in ways}
         for counts in [False] + [True] * options.rounds:
             for way, batches in ways.items():
                 found = rate(batches, options.batch_size, options.seconds)
                 rates[way] += [found] if counts else []
-        show(rates, f"{root.name}, {len(distinct)} distinct samples under {options.samples} keys", data.batch_bytes())
+        sizes = " and ".join(f"{data.batch_bytes(contrastive=each) / 1e6:.1f}" for each in (False, True))
+        print(f"\n{root.name}, {len(distinct)} distinct samples under {options.samples} keys; a batch has {sizes} MB")
+        show(rates)
         data.close()
 
 
-def show(rates: Mapping[tuple[str, int], Sequence[float]], samples: str, nbytes: int) -> None:
+def show(rates: Mapping[Way, Sequence[float]]) -> None:
     """Print the medians as a table."""
+    columns = "way", "augmentation", "processes", "samples/s", "lowest to highest", "of the reference's way", "of memcpy"
+    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     medians = {way: float(np.median(found)) for way, found in rates.items()}
-    copy = medians["memcpy", 0]
-    print(f"\n{samples}; a batch has {nbytes / 1e6:.1f} MB")
-    print(
-        "\n| way | processes | samples/s | lowest to highest | of the reference's way | of memcpy |\n|---|---|---|---|---|---|"
-    )
-    for (way, workers), found in rates.items():
-        median = medians[way, workers]
-        peer = medians.get(("reference", workers))
-        times = f"{median / peer:.1f}" if peer else "-"
-        span = f"{min(found):.0f} to {max(found):.0f}"
-        print(f"| {way} | {workers} | {median:.0f} | {span} | {times} | {median / copy:.0%} |")
+    for way, found in rates.items():
+        median = medians[way]
+        peer, copy = medians.get(way._replace(name="reference")), medians[Way("memcpy", way.contrastive)]
+        cells = (
+            way.name,
+            "contrastive" if way.contrastive else "none",
+            way.processes,
+            f"{median:.0f}",
+            f"{min(found):.0f} to {max(found):.0f}",
+            f"{median / peer:.1f}" if peer else "-",
+            f"{median / copy:.0%}",
+        )
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def rate(batches: Iterator[object], size: int, seconds: float) -> float:
@@ -136,42 +147,57 @@ class Stored:
             batch_size=batch_size,
         )
 
-    def loader(self, profile: str, workers: int, *, part: str = "train") -> BatchLoader:
+    def loader(
+        self, profile: str, workers: int = 0, *, part: str = "train", contrastive: bool = False, threads: bool = True
+    ) -> BatchLoader:
         """Return the loader of a profile."""
         settings = LoaderSettings(batch_size=self.batch_size, workers=workers, drop_last=True)
+        augmentations = [Contrastive(ContrastiveConfig())] if contrastive else []
         reader = self.folders[profile].reader((TAG,))
-        self.loaders.append(BatchLoader(reader, self.listing, spec=self.spec, settings=settings, part=part, seed=0))
-        return self.loaders[-1]
+        made = BatchLoader(
+            reader, self.listing, spec=self.spec, settings=settings, part=part, seed=0, augmentations=augmentations
+        )
+        if not threads:
+            made._filler = attrs.evolve(made._filler, threads=False)  # noqa: SLF001 -- no setting: to see what it gives
+        self.loaders.append(made)
+        return made
 
-    def peer(self, workers: int, *, shuffle: bool = True) -> "DataLoader[Any]":
+    def peer(self, workers: int, *, shuffle: bool = True, contrastive: bool = False) -> "DataLoader[Any]":
         """Return the reference's way."""
         return DataLoader(
-            Files(self.files), self.batch_size, shuffle=shuffle, num_workers=workers, collate_fn=Collate(self.spec),
-            persistent_workers=workers > 0, drop_last=True,
+            Files(self.files, Contrast() if contrastive else None), self.batch_size, shuffle=shuffle, num_workers=workers,
+            collate_fn=Collate(self.spec), persistent_workers=workers > 0, drop_last=True,
         )  # fmt: skip
 
     def compare(self) -> None:
         """Prove that all ways give the same values and padding."""
         theirs = next(iter(self.peer(0, shuffle=False)))
         for profile in PROFILES:
-            ours = next(self.loader(profile, 0, part="val").batches(0)).arrays
+            ours = next(self.loader(profile, part="val").batches(0)).arrays
             assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
             for key, array in ours.items():
                 narrow = array.astype(np.float32) if array.dtype == np.float64 else array
+                assert str(narrow.dtype) == str(theirs[key].dtype).removeprefix("torch."), key
                 np.testing.assert_array_equal(narrow, theirs[key].numpy(), err_msg=key)
 
-    def ways(self, workers: Sequence[int]) -> dict[tuple[str, int], Iterator[object]]:
-        """Return batches without an end, by way and number of processes."""
-        found: dict[tuple[str, int], Iterator[object]] = {("memcpy", 0): copies(self.batch_bytes())}
-        for count in workers:
-            found["reference", count] = repeated(self.peer(count))
-            for profile in PROFILES:
-                found[f"pluto, {profile}", count] = endless(self.loader(profile, count).batches)
+    def ways(self, workers: Sequence[int]) -> dict[Way, Iterator[object]]:
+        """Return batches without an end, by way."""
+        found: dict[Way, Iterator[object]] = {}
+        for contrastive in (False, True):
+            found[Way("memcpy", contrastive)] = copies(self.batch_bytes(contrastive=contrastive))
+            for count in workers:
+                found[Way("reference", contrastive, count)] = repeated(self.peer(count, contrastive=contrastive))
+                for profile in PROFILES:
+                    made = self.loader(profile, count, contrastive=contrastive)
+                    found[Way(f"pluto, {profile}", contrastive, count)] = endless(made.batches)
+                    if not count:
+                        alone = self.loader(profile, contrastive=contrastive, threads=False)
+                        found[Way(f"pluto, {profile}, in one thread", contrastive)] = endless(alone.batches)
         return found
 
-    def batch_bytes(self) -> int:
+    def batch_bytes(self, *, contrastive: bool = False) -> int:
         """Return the size of a batch."""
-        batch = next(self.loader("raw", 0, part="val").batches(0))
+        batch = next(self.loader("raw", contrastive=contrastive).batches(0))
         return sum(array.nbytes for array in batch.arrays.values())
 
     def close(self) -> None:
@@ -199,64 +225,6 @@ def copies(nbytes: int) -> Iterator[object]:
         target = ring.take(nbytes)
         target[:] = source
         yield target
-
-
-@attrs.frozen
-class Files:
-    """The reference's samples, one file each."""
-
-    paths: Sequence[Path]
-
-    def __len__(self) -> int:
-        """Return their number."""
-        return len(self.paths)
-
-    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
-        """Return one as tensors."""
-        with gzip.open(self.paths[row], "rb") as file:
-            return tensors(pickle.load(file))  # noqa: S301 -- written by this program
-
-
-def tensors(tree: Mapping[str, Any], above: str = "") -> dict[str, torch.Tensor]:
-    """Return a tensor for each key, float64 as float32."""
-    found: dict[str, torch.Tensor] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            found |= tensors(value, f"{above}{key}/")
-        else:
-            tensor = torch.as_tensor(value)
-            found[above + key] = tensor.float() if tensor.is_floating_point() else tensor
-    return found
-
-
-@attrs.frozen
-class Collate:
-    """Makes a batch of samples, key by key."""
-
-    spec: Spec
-
-    def __call__(self, samples: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Return the batch."""
-        batch = {}
-        for key, spec in self.spec.items():
-            if not spec.batch or key not in samples[0]:
-                continue
-            rows = [sample[key] for sample in samples]
-            ragged = bool(spec.dims) and isinstance(spec.dims[0], str)
-            batch[key] = pad_sequence(rows, batch_first=True, padding_value=spec.pad) if ragged else torch.stack(rows)
-        return batch
-
-
-def pickled(path: Path, sample: Sample, spec: Spec) -> Path:
-    """Write a sample in the reference's form: nested, floats as float64 but for rasters."""
-
-    def wide(key: str, array: Any) -> Any:
-        raster = np.dtype(spec[key].at_rest or spec[key].dtype) == np.float16
-        return array.astype(np.float16 if raster else np.float64) if np.issubdtype(array.dtype, np.floating) else array
-
-    tree = nested({key: wide(key, np.asarray(array)) for key, array in sample.items() if spec[key].batch})
-    path.write_bytes(gzip.compress(pickle.dumps(tree), 1))
-    return path
 
 
 def cached(place: Path, rows: Sequence[tuple[ScenarioId, Sample]], spec: Spec, profile: str) -> CacheFolder:

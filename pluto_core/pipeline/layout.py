@@ -1,8 +1,8 @@
 """How samples become the arrays of a batch: stacked, padded, cropped and cast as their specs say, into one buffer."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import attrs
@@ -123,29 +123,26 @@ class Arrangement:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
         strips = [(field, field.strip) for field in self.fields]
-        others = [field for field, strip in strips if strip is None]
-        large = self._fillings(buffer, [field for field in others if field.large])
-        small = self._fillings(buffer, [field for field in others if not field.large])
+        others = [(field, field.place.view(buffer)) for field, strip in strips if strip is None]
+        large = [(field, view, row) for field, view in others if field.large for row in range(self.rows)]
+        shared = iter(large)
 
         def copy_large() -> None:
-            for fill in large:
-                fill()
+            for field, view, row in shared:
+                field.fill(view, row)
 
         def copy_small() -> None:
             copy_strips([strip for _, strip in strips if strip], self.rows, buffer.data)
-            for fill in small:
-                fill()
+            for field, view in others:
+                if not field.large:
+                    for row in range(self.rows):
+                        field.fill(view, row)
 
-        if threads:
+        if threads and large:
             together(copy_large, copy_small)
         else:
             copy_large()
             copy_small()
-
-    def _fillings(self, buffer: Bytes, fields: Sequence[Field]) -> Iterator[Callable[[], None]]:
-        """Return what fills the rows of some fields; two threads may take from it."""
-        views = [(field, field.place.view(buffer)) for field in fields]
-        return iter([partial(field.fill, view, row) for field, view in views for row in range(self.rows)])
 
 
 class Layout:
