@@ -1,3 +1,4 @@
+import contextlib
 import copy
 
 import pytest
@@ -5,7 +6,9 @@ import torch
 from torch.nn import functional
 
 from pluto_core.errors import PlutoError
+from pluto_lightning.testing.collation import mapped
 from pluto_planner.network import PlutoNetwork
+from pluto_planner.objective import PlutoObjective
 
 NO_NOISE = {"drop_path": 0.0, "dropout": 0.0, "state_dropout": 0.0}
 PLAN = ("trajectory", "probability", "candidate_trajectories", "output_trajectory", "ref_free_trajectory", "hidden")
@@ -240,6 +243,19 @@ def test_impossible_settings_are_refused(settings, text):
     """The message names the setting."""
     with pytest.raises(PlutoError, match=text):
         PlutoNetwork(**settings)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_nothing_waits_for_the_device(small, make_batch, training, monkeypatch):
+    """Network and losses work on tensors without values, of which nothing can be read back to the processor."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no such device
+    batch = mapped(make_batch(rows=6), lambda x: x.to("meta"))
+    network = PlutoNetwork(**small).to("meta").train(training)
+    outputs = network(batch)
+    losses = PlutoObjective(contrast=True)(outputs, batch, training=training)
+    assert losses["loss"].device.type == "meta"
+    if training:
+        losses["loss"].backward()
 
 
 @pytest.mark.slow

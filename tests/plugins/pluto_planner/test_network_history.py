@@ -42,6 +42,27 @@ def test_windows_move_inwards_at_the_borders():
     assert (starts[0], starts[1], starts[10], starts[19]) == (0, 0, 9, 17)
 
 
+@pytest.mark.parametrize(("length", "kernel", "dilation"), [(20, 3, 2), (20, 3, 4), (11, 3, 3), (17, 5, 2), (5, 3, 2)])
+def test_dilated_attention_is_attention_within_every_nth_step(length, kernel, dilation):
+    """Steps that lie a multiple of the dilation apart attend to one another as a sequence of their own."""
+    dilated = NeighborhoodAttention1D(8, 2, kernel, length, dilation).double()
+    nn.init.normal_(dilated.rpb)
+    x = torch.randn(3, length, 8, dtype=torch.float64)
+    whole = functional.pad(x, (0, 0, 0, max(kernel * dilation - length, 0)))
+    expected = torch.zeros_like(whole)
+    for first in range(dilation):
+        alone = NeighborhoodAttention1D(8, 2, kernel, whole[:, first::dilation].shape[1]).double()
+        alone.load_state_dict(dilated.state_dict())
+        expected[:, first::dilation] = alone(whole[:, first::dilation])
+    torch.testing.assert_close(dilated(x), expected[:, :length])
+    torch.testing.assert_close(dilated(x, last=2), expected[:, length - 2 : length])
+
+
+def test_dilated_windows_move_inwards_at_the_borders():
+    """Of 7 steps, kernel 3, dilation 2: even steps see {0, 2, 4} or {2, 4, 6}, odd ones {1, 3, 5}."""
+    assert window_starts(7, 3, 2).tolist() == [0, 1, 0, 1, 2, 1, 2]
+
+
 def test_without_logits_the_window_is_averaged():
     """With q = 0 and no bias the output is the plain mean of the window's values."""
     attention = NeighborhoodAttention1D(4, 1, 3, 6).double()
