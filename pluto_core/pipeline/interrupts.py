@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks for an orderly end, the second one stops at once."""
+"""Ctrl-C, or the SIGTERM of a scheduler: the first one asks for an orderly end, the second one stops at once."""
 
 import signal
 import threading
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+_CAUGHT = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupts:
-    """While entered, the first Ctrl-C sets `asked`, and the second raises KeyboardInterrupt.
+    """While entered, the first signal sets `asked`, and the second raises KeyboardInterrupt.
 
     Outside of the main thread, where signals cannot be caught, it does nothing.
     """
@@ -16,7 +18,7 @@ class Interrupts:
     def __init__(self, note: Callable[[str], None]) -> None:
         self.asked = False
         self._note = note
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
@@ -25,12 +27,12 @@ class Interrupts:
         self._note("stopping after what is in work; Ctrl-C again stops at once")
 
     def __enter__(self) -> "Interrupts":
-        """Catch Ctrl-C from now on."""
+        """Catch signals from now on."""
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+            self._before = {number: signal.signal(number, self._on_signal) for number in _CAUGHT}
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Give Ctrl-C back to whoever had it."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        """Give signals back to whoever had them."""
+        for number, before in self._before.items():
+            signal.signal(number, before)

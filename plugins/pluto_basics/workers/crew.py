@@ -6,13 +6,14 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import attrs
 
 from pluto_basics.workers.memory import held_bytes
-from pluto_basics.workers.serving import Limits, Message, serve
+from pluto_basics.workers.serving import HELD_BACK, Limits, Message, serve
 from pluto_core.errors import Reason
 from pluto_core.jobs import Batch, Lost
 from pluto_core.pipeline.dealing import Deal
@@ -93,14 +94,15 @@ class Crew:
 
     def hire(self, count: int = 1) -> None:
         """Start more processes; Ctrl-C reaches none of them, for it is this process that ends them in order."""
+        resource_tracker.ensure_running()  # which, if it came with the first process, would let signals through to that one
         for _ in range(count):
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(target=serve, args=(theirs, self._job, self._hired, self._limits), daemon=True)
-            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
             try:
                 process.start()
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             self._hired += 1
             self._hands.append(_Hand(process, ours, since=time.monotonic()))

@@ -6,6 +6,7 @@ import pickle
 import signal
 import traceback
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -14,6 +15,9 @@ from pluto_basics.workers.memory import held_bytes
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Batch, Lost
 from pluto_core.protocols import Job, Session
+
+HELD_BACK = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a process is started with blocked, until it knows what to do about them."""
 
 
 class Message(enum.Enum):
@@ -29,7 +33,20 @@ class Message(enum.Enum):
 
 
 class _AloneError(Exception):
-    """Nobody listens any more."""
+    """Nobody listens any more, or there is nothing to listen for."""
+
+
+@attrs.define
+class _Ending:
+    """What SIGTERM means, which schedulers send to every process of a job: finish the unit, and end; where idle, at once."""
+
+    asked: bool = False
+    waiting: bool = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        if self.waiting:
+            raise _AloneError
 
 
 @attrs.frozen(kw_only=True)
@@ -65,11 +82,14 @@ class Limits:
 
 def serve(pipe: Connection, job: Job, slot: int, limits: Limits) -> None:
     """Work until the pipe says stop or ends, or a limit is reached; tell errors, and close the session in every case."""
+    ending = _Ending()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, ending)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     try:
         with job.open(slot) as session:
             limits.check_start()
-            _work(pipe, session, limits)
+            _work(pipe, session, limits, ending)
     except _AloneError:
         return
     except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
@@ -79,14 +99,11 @@ def serve(pipe: Connection, job: Job, slot: int, limits: Limits) -> None:
         pipe.close()
 
 
-def _work(pipe: Connection, session: Session, limits: Limits) -> None:
+def _work(pipe: Connection, session: Session, limits: Limits, ending: _Ending) -> None:
     units = 0
-    while True:
+    while not ending.asked:
         _say(pipe, Message.READY)
-        try:
-            batch: Batch | None = pipe.recv()
-        except (EOFError, OSError):
-            return
+        batch = _heard(pipe, ending)
         if batch is None:
             return
         for result in session.run(batch):
@@ -94,9 +111,20 @@ def _work(pipe: Connection, session: Session, limits: Limits) -> None:
             units += 1
             if pipe.poll():  # during a batch, only "stop" or the end of the pipe can come
                 return
-            if isinstance(result, Lost) or limits.reached(units):
+            if isinstance(result, Lost) or limits.reached(units) or ending.asked:
                 _say(pipe, Message.RETIRING)
                 return
+
+
+def _heard(pipe: Connection, ending: _Ending) -> Batch | None:
+    """Return the next batch, or None where there is none to come."""
+    ending.waiting = True
+    try:
+        batch: Batch | None = pipe.recv()
+    except (EOFError, OSError):
+        return None
+    ending.waiting = False
+    return batch
 
 
 def _say(pipe: Connection, message: Message, content: Any = None) -> None:

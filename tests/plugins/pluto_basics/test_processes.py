@@ -173,6 +173,7 @@ def test_processes_that_hold_too_much_are_replaced(make_job):
     assert_nothing_runs(job)
 
 
+@pytest.mark.slow
 @linux
 def test_a_unit_that_takes_too_much_memory(make_job):
     """A unit for which two processes hold twice what they may is lost alone."""
@@ -190,6 +191,7 @@ def test_too_little_memory_is_said(make_job):
         list(worker(count=1, memory_mb=1).run(make_job(), BATCHES))
 
 
+@pytest.mark.slow
 def test_what_a_session_gives_up_is_tried_in_another_process(make_job):
     """A session's own `Lost` is believed only when it comes from a second process."""
     job = make_job(lose_at=frozenset({1, 6}))

@@ -156,13 +156,24 @@ def test_a_driver_killed_twenty_times(tmp_path):
     kill_driver(tmp_path, 20, seed=2)
 
 
-@pytest.mark.parametrize("worker", ["processes", pytest.param("threads", marks=pytest.mark.slow)])
-def test_ctrl_c(tmp_path, worker):
-    """As in the sequential worker: the first Ctrl-C ends the run after the scenarios in work, sealed; the next one goes on."""
+@pytest.mark.parametrize(
+    ("worker", "number"),
+    [
+        ("processes", signal.SIGINT),
+        pytest.param("threads", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("processes", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("here", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_ctrl_c(tmp_path, worker, number):
+    """As in the sequential worker: the first Ctrl-C ends the run after the scenarios in work, sealed; the next one goes on.
+
+    The same holds for a scheduler's SIGTERM to all processes of the job.
+    """
     folder = world.folder_at(tmp_path / "cache")
     with started(folder.path, delay_s=0.05, worker=worker) as program:
         next(line for line in program.stdout if line.startswith("at "))
-        os.killpg(program.pid, signal.SIGINT)
+        os.killpg(program.pid, number)
         output, error = program.communicate(timeout=PATIENCE_S)
     assert program.returncode == ExitCode.INTERRUPTED, error
     assert "Ctrl-C again stops at once" in output
