@@ -142,10 +142,10 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
     ) -> Any:
         """Return the objects of all frames around an iteration, by type, time and track."""
         _no_predictions(future_trajectory_sampling)
-        here, interval_s = self._step(iteration), self.database_interval
-        first = max(here - round(past_time_horizon / interval_s), 0)
-        last = min(here + round(future_time_horizon / interval_s), self.scene.window.steps - 1)
-        found = [one for step in range(first, last + 1) for one in self._objects_at(step).tracked_objects]
+        times_us = self.scene.times_us
+        now_us = times_us[self._step(iteration)]
+        inside = (times_us >= now_us - past_time_horizon * 1e6) & (times_us <= now_us + future_time_horizon * 1e6)
+        found = [one for step in np.flatnonzero(inside).tolist() for one in self._objects_at(step).tracked_objects]
         if filter_track_tokens is not None:
             found = [one for one in found if one.track_token in filter_track_tokens]
         found.sort(key=lambda one: (one.tracked_object_type.value, one.metadata.timestamp_us, one.track_token))
