@@ -85,6 +85,15 @@ class KeptWithin(pl.callbacks.Checkpoint):
         self._saved = trainer.global_step
 
 
+class Bar(pl.callbacks.RichProgressBar):
+    """The progress bar of a training, without what Lightning takes for the number of a version."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return the values beside the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in shown.items() if name != "v_num"}
+
+
 class Curves(pl.Callback):
     """Collects one row an epoch, times the steps, and prints plain lines where there is no progress bar."""
 

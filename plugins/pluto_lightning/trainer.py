@@ -10,14 +10,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
-from pluto_lightning.callbacks import Curves, KeptWithin
+from pluto_lightning.callbacks import Bar, Curves, KeptWithin
 from pluto_lightning.checkpoints import LEARNING_RATE, CheckpointFiles, load_weights, read_checkpoint, require_continuable
 from pluto_lightning.config import LightningConfig
 from pluto_lightning.devices import plain_endings, spread_over, world_of
@@ -135,7 +135,7 @@ class LightningTrainer:
         if loggers:
             extra.append(LearningRateMonitor())
         if job.interactive:
-            extra.append(RichProgressBar(leave=False))
+            extra.append(Bar(leave=False))
         settings: dict[str, Any] = {
             "accelerator": config.accelerator,
             "devices": config.devices,

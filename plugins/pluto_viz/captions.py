@@ -6,6 +6,9 @@ from typing import Protocol
 
 from pluto_core.scene import ScenarioId
 
+_LONG = 20
+"""Longer tokens are told by their end in small pictures."""
+
 
 class Named(Protocol):
     """A scenario, and errors of the plan where there is one."""
@@ -36,7 +39,8 @@ def title(drawn: Named, rank: str = "", more: str = "") -> str:
     """
     head = ": ".join(filter(None, [rank, judgement(drawn.errors)])) or readable(drawn.scenario_type)
     kind = "   ".join(filter(None, [drawn.scenario_type, more]))
-    return f"{head}\n{kind}\nlog {drawn.id.log}   token {drawn.id.token}"
+    log = "" if drawn.id.token.startswith(drawn.id.log) else f"log {drawn.id.log}   "  # a token that holds it says it
+    return f"{head}\n{kind}\n{log}token {drawn.id.token}"
 
 
 def readable(scenario_type: str) -> str:
@@ -59,5 +63,6 @@ def judgement(errors: Mapping[str, float]) -> str:
 def short(drawn: Named) -> str:
     """Return a caption of two short lines, for small pictures."""
     fde = drawn.errors.get("fde_top1_m", math.nan)
-    judged = "" if math.isnan(fde) else f"   FDE {fde:.1f} m"
-    return f"{readable(drawn.scenario_type)}\n{drawn.id.token}{judged}"
+    judged = "" if math.isnan(fde) else f"FDE {fde:.1f} m   "
+    token = drawn.id.token
+    return f"{readable(drawn.scenario_type)}\n{judged}{token if len(token) <= _LONG else f'…{token[-_LONG:]}'}"

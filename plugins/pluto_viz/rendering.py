@@ -239,7 +239,7 @@ def _sheet(drawings: Sequence[Drawing], wanted: Wanted, out: Path | None) -> Mad
     cells = [Cell(sketch=one.sketch, plan=one.plan, caption=short(one)) for one in drawings]
     path = _place(wanted, out, "sheet")
     which = f" {wanted.pick}" if wanted.pick in {"best", "worst"} else ""
-    head = f"{len(cells)}{which} scenarios\n{wanted.what.absolute().name}"
+    head = f"{len(cells)}{which} scenarios\n{'/'.join(wanted.what.absolute().parts[-2:])}"
     scenario.save(sheet(cells, title=head, theme=wanted.theme), path)
     types = tuple(one.scenario_type for one in drawings)
     return Made(path=path, tokens=tuple(one.id.token for one in drawings), types=types)

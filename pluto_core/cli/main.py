@@ -1,5 +1,6 @@
 """The command `pluto`: which commands there are, and how it ends."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -68,8 +69,9 @@ def _told(error: Exception) -> int:
 
     if not isinstance(error, PlutoError):
         raise error
+    mark = click.style("error:", fg="red", bold=True) if not os.environ.get("NO_COLOR") else "error:"
     for line in str(error).splitlines():
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"{mark} {line}", err=True)  # click leaves colours out where there is no terminal
     return int(error.exit_code)
 
 

@@ -36,7 +36,8 @@ _LABELS = {
     "constant_velocity": "constant velocity",
     "constant_acceleration": "constant acceleration",
 }
-_MAIN = (("fde_top1_m", "FDE", " m"), ("miss_top1", "miss", ""))
+_FDE, _MISS = "fde_top1_m", "miss_top1"
+_PICTURE = "picture ("
 _KIB = 1024
 
 
@@ -116,22 +117,21 @@ class Display:
         self.say(f"run {run.path.name} {ended}: {duration_of(seconds)} now ({times})")
         for step, numbers in run.steps.items():
             own, base = (numbers.get("metrics", {}).get(planner, {}) for planner in ("planner", "constant_velocity"))
-            told = [
-                f"{label} {_cell(own[name])}{unit} (constant velocity {_cell(base.get(name))})"
-                for name, label, unit in _MAIN
-                if own.get(name) is not None
-            ]
-            if told:
-                self.say(f"  {step}: {', '.join(told)}")
+            if own.get(_FDE) is not None:
+                beside = f" (constant velocity: {_cell(base.get(_FDE))} m, {_cell(base.get(_MISS))})" if base else ""
+                self.say(f"  {step}: FDE {_cell(own[_FDE])} m, miss {_cell(own.get(_MISS))}{beside}")
         self.files(files)
         if any("metrics" in numbers for numbers in run.steps.values()) and _has_report():
             self.say(f"look at it: pluto report {short(run.path)}")
 
     def files(self, files: Mapping[str, Path]) -> None:
-        """Print what was written."""
-        width = max((len(name) for name in files), default=0)
-        for name, path in files.items():
-            self.say(f"  {name:<{width}}  {short(path)}")
+        """Print what was written; pictures, whose names are long, as the folder that holds them."""
+        drawn = [path.parent for name, path in files.items() if name.startswith(_PICTURE)]
+        told = {name: short(path) for name, path in files.items() if not name.startswith(_PICTURE)}
+        told |= {f"{drawn.count(folder)} pictures": short(folder) for folder in dict.fromkeys(drawn)}
+        width = max((len(name) for name in told), default=0)
+        for name, path in told.items():
+            self.say(f"  {name:<{width}}  {path}")
 
 
 class _PlainLines:
