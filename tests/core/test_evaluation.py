@@ -56,7 +56,7 @@ def test_predictions_of_agents_stand_below_the_table(capsys: pytest.CaptureFixtu
     Display(progress=False).table("validate", numbers)
     said = capsys.readouterr().out
     assert "predictions, trained: ADE 3.00 m, FDE 3.00 m (4 agents)" in said
-    assert "predictions, untrained: ADE 6.00 m, FDE 6.00 m (1 agents)" in said
+    assert "predictions, untrained: ADE 6.00 m, FDE 6.00 m (2 agents)" in said
     del numbers["metrics"]["planner"], numbers["metrics"]["untrained"]
     Display(progress=False).table("validate", numbers)
     assert "predictions" not in capsys.readouterr().out
