@@ -34,7 +34,7 @@ TOWN = """
 [source]
 use = "nuplan"
 [source.synthetic]
-logs = 270
+logs = {logs}
 seconds = 36.0
 density = 0.7
 grid = [4, 4]
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0, help="training of the small PLUTO; `heart` takes a third of it")
     parser.add_argument("--data", type=Path, help="folder of Argoverse 2 sensor logs, for av2")
     parser.add_argument("--epochs", type=int, default=20, help="of each training of av2")
+    parser.add_argument("--logs", type=int, default=270, help="drives of the town; two thirds of them are trained on")
     parser.add_argument("--work", type=Path, help="where everything is written; a temporary folder where it is not said")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the curves")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for PLUTO's experiments, as text")
@@ -121,7 +122,7 @@ def main() -> None:
         work = (options.work or Path(spare)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("PLUTO_CACHE_HOME", str(work / "home"))
-        lab = Lab(work, options.pictures, dict(each.split("=", 1) for each in options.set))
+        lab = Lab(work, options.pictures, dict(each.split("=", 1) for each in options.set), options.logs)
         for part in options.parts or ["town", "heart"]:
             if part == "town":
                 town(lab, options.minutes)
@@ -134,14 +135,14 @@ def main() -> None:
 class Lab:
     """Where experiments are written and run."""
 
-    def __init__(self, work: Path, pictures: Path | None, extra: Mapping[str, str]) -> None:
-        """Remember where to write."""
-        self.work, self.pictures, self.extra = work, pictures, extra
+    def __init__(self, work: Path, pictures: Path | None, extra: Mapping[str, str], logs: int) -> None:
+        """Remember where to write, and how many drives there are."""
+        self.work, self.pictures, self.extra, self.logs = work, pictures, extra, logs
 
     def run(self, name: str, text: str, settings: Mapping[str, Any], checkpoint: str | None = None) -> dict[str, Any]:
         """Do an experiment and return its results; with a checkpoint only judge that."""
         path = self.work / f"{name}.toml"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text.replace("{logs}", str(self.logs)), encoding="utf-8")
         given = {"cache.path": self.work / f"{name}-cache", **settings, "output_dir": self.work / name}
         given |= {key: _value(value) for key, value in self.extra.items()} if PLUTO in text else {}
         experiment = api.read(path, given)
@@ -200,7 +201,7 @@ def _away(lab: Lab, name: str, text: str, done: Mapping[str, Any]) -> dict[str, 
     """Judge what was trained in one town in another one."""
     scenarios = TOWN.replace("nuplan_logs", "one_part") + 'part = "val"\n'
     best = done["steps"]["train"]["files"]["checkpoint (best)"]
-    other = {"source.synthetic.seed": 1, "source.synthetic.logs": 60}
+    other = {"source.synthetic.seed": 1, "source.synthetic.logs": max(3, lab.logs // 5)}
     return lab.run(f"{name}_away", 'steps = ["cache", "validate"]\n' + scenarios + text + TRAINER, other, best)
 
 
