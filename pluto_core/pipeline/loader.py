@@ -8,11 +8,10 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import attrs
 import numpy as np
 
 from pluto_core.arrays import SampleSpec
-from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.errors import PlutoError, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
 from pluto_core.machine import processors
@@ -22,6 +21,7 @@ from pluto_core.pipeline.crew import Answer, Crews, Request
 from pluto_core.pipeline.filling import Filler, SampleReader
 from pluto_core.pipeline.layout import Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
+from pluto_core.pipeline.replacements import Replacement, Replacements
 from pluto_core.pipeline.ring import Bytes, Ring
 from pluto_core.pipeline.sampler import Rows, Sampler, weights_by_type
 from pluto_core.protocols import Augmentation
@@ -33,17 +33,6 @@ TRAIN = "train"
 """The part that is shuffled, weighted and cut."""
 ATTEMPTS = 100
 """How many other samples are tried in place of a damaged one before the data is given up."""
-
-
-@attrs.frozen(kw_only=True)
-class Replacement:
-    """A damaged sample and what stood in for it when it was asked for last."""
-
-    damaged: str
-    taken: str
-    epoch: int
-    reason: Reason
-    detail: str
 
 
 class BatchLoader:
@@ -95,12 +84,16 @@ class BatchLoader:
         self.sample_spec: SampleSpec = layout.spec
         """Spec of every array of a batch, without the rows' axis."""
         self.roles = layout.roles
-        self.replaced: dict[str, Replacement] = {}
-        """Damaged samples that others stood in for, by key."""
+        self._replaced = Replacements()
 
     def __len__(self) -> int:
         """Return the number of samples of the part."""
         return len(self._listing)
+
+    @property
+    def replaced(self) -> dict[str, Replacement]:
+        """Return damaged samples that others stood in for, by key; also those of processes that were forked from this one."""
+        return self._replaced.all()
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches of an epoch on each of `world` ranks."""
@@ -156,7 +149,7 @@ class BatchLoader:
         return SampleBatch(arrays=filled.views(buffer), ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
 
     def _fill(self, keys: tuple[str, ...], epoch: int, take: Callable[[int], Bytes]) -> tuple[tuple[str, ...], Filled, Bytes]:
-        if self.replaced.keys().isdisjoint(keys):
+        if self._replaced.mine.keys().isdisjoint(keys):
             with contextlib.suppress(SampleError):  # told below, or another sample stands in
                 return keys, *self._filler.fill(keys, epoch, take)
         keys, arrangement = self._arrange(keys, epoch)
@@ -178,7 +171,7 @@ class BatchLoader:
             raise PlutoError(message) from error
 
     def _read(self, keys: Sequence[str], epoch: int) -> tuple[tuple[str, ...], list[Sample]]:
-        sound = [key for key in keys if key not in self.replaced]
+        sound = [key for key in keys if key not in self._replaced.mine]
         try:
             found = dict(zip(sound, self._filler.reader.get_many(sound), strict=True))
         except SampleError:
@@ -202,9 +195,7 @@ class BatchLoader:
             taken = self._listing.id(row).key
             other = self._attempt(taken)
             if not isinstance(other, SampleError):
-                self.replaced[key] = Replacement(
-                    damaged=key, taken=taken, epoch=epoch, reason=found.reason, detail=found.detail
-                )
+                self._replaced.add(Replacement(damaged=key, taken=taken, epoch=epoch, reason=found.reason, detail=found.detail))
                 return taken, other
         message = f"sample {key}: {found}; {ATTEMPTS} others that were to stand in for it are damaged too"
         raise PlutoError(message)

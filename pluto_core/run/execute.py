@@ -12,8 +12,8 @@ from pluto_core.errors import ExitCode, PlutoError
 from pluto_core.experiment import Experiment
 from pluto_core.jobs import StepResult, TrainingJob
 from pluto_core.moments import StepReport
-from pluto_core.pipeline.loader import Replacement
 from pluto_core.pipeline.parts import Part
+from pluto_core.pipeline.replacements import Replacement
 from pluto_core.protocols import Trainer
 from pluto_core.run import checkpoints, evaluation, folders
 from pluto_core.run.assembly import training_job

@@ -18,10 +18,11 @@ from pluto_core.pipeline.caching import CacheReport, cache_scenarios
 from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
-from pluto_core.pipeline.loader import BatchLoader, Replacement
+from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.pipeline.parts import Part
 from pluto_core.pipeline.progress import Progress
 from pluto_core.pipeline.randomness import generator
+from pluto_core.pipeline.replacements import Replacement
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.pipeline.spreading import Spread
 from pluto_core.places import cache_home

@@ -1,4 +1,6 @@
+import os
 import pickle
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
@@ -311,3 +313,21 @@ def test_limits_count_batches_of_their_part():
     """`limit_train_batches` leaves validation alone."""
     assert loader(limit_train_batches=2).count() == 2
     assert loader(limit_train_batches=2, part="val").count() == 5
+
+
+def test_what_forks_replaced_is_known_to_their_parent():
+    """Ranks that are forked to train tell which samples others stood in for; a copy in another process begins anew."""
+    made = loader(DictReader(damaged=KEYS[3:9:5]), on_damaged="replace")
+    children = []
+    for rank in range(2):
+        child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                list(made.batches(0, rank=rank, world=2))
+                os._exit(0)
+            os._exit(1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    assert made.replaced.keys() == set(KEYS[3:9:5])
+    assert {one.reason for one in made.replaced.values()} == {Reason.DAMAGED_VALUE}
+    assert not pickle.loads(pickle.dumps(made)).replaced  # noqa: S301 -- pickled just now

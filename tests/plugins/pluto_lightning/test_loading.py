@@ -116,22 +116,30 @@ def test_processes_import_no_torch(tmp_path):
     assert not loading()
 
 
-def test_a_run_says_what_was_replaced(tmp_path, monkeypatch):
-    """A damaged sample ends the run, or another stands in for it and the results name it with its reason, step by step."""
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_says_what_was_replaced(tmp_path, monkeypatch, devices):
+    """A damaged sample ends the run, or another stands in for it and the results name it with its reason, step by step.
+
+    On two devices it is a process of its own that comes upon it.
+    """
+    for name in ("MASTER_ADDR", "MASTER_PORT"):  # Lightning writes them
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
     path = tmp_path / "loading.toml"
-    path.write_text(EXPERIMENT.format(folder=tmp_path, workers=0, devices=1))
+    path.write_text(EXPERIMENT.format(folder=tmp_path, workers=0, devices=devices))
     assert execute(read(path), only=["cache"], progress=False) == 0
     bad = Workspace(read(path), print).stored.id(3).key
-    whole = CacheReader._samples
+    whole = CacheReader._found
 
-    def _samples(self, keys, *more):
+    def _found(self, tag, keys, *more):
         if bad in keys:
             raise SampleError(Reason.DAMAGED_VALUE, "checksum differs")
-        return whole(self, keys, *more)
+        return whole(self, tag, keys, *more)
 
-    monkeypatch.setattr(CacheReader, "_samples", _samples)
-    with pytest.raises(PlutoError, match=bad):
-        execute(read(path), progress=False)
+    monkeypatch.setattr(CacheReader, "_found", _found)
+    if devices == 1:
+        with pytest.raises(PlutoError, match=bad):
+            execute(read(path), progress=False)
     assert execute(read(path, settings=['loader.on_damaged="replace"']), progress=False) == 0
     (results,) = (json.loads(one.read_text()) for one in tmp_path.glob("runs/*/results.json") if "replaced" in one.read_text())
     steps = {name for name, step in results["steps"].items() if "replaced" in step}
