@@ -17,8 +17,8 @@ _ENDINGS = (".json", ".npz")
     "tokens", "--scenario", required=True, multiple=True, metavar="TOKEN", help="Scenario to plan; repeat it for more."
 )
 @click.option(
-    "--checkpoint", default="best", show_default=True, metavar="best|last|PATH",
-    help="Weights: of the newest run of FILE, or a file.",
+    "--checkpoint", metavar="best|last|PATH",
+    help="Weights: of the newest run of FILE, a file, or another run's folder; without it what FILE says.",
 )  # fmt: skip
 @click.option(
     "--to", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -30,7 +30,7 @@ def predict(
     modules: tuple[str, ...],
     without: tuple[str, ...],
     tokens: tuple[str, ...],
-    checkpoint: str,
+    checkpoint: str | None,
     target: Path | None,
 ) -> int:
     """Plan scenarios with the planner that the experiment in FILE trained: trajectories, probabilities, what agents will do.
@@ -50,7 +50,7 @@ def predict(
     from pluto_core.run import checkpoints, predicting
     from pluto_core.run.workspace import Workspace
 
-    path = checkpoints.find(experiment, checkpoint)
+    path = checkpoints.find(experiment, checkpoint or experiment.checkpoint)
     workspace = Workspace(experiment, lambda text: click.echo(text, err=True))
     found = predicting.predict(workspace, tokens, path, workspace.note)
     ending = int(ExitCode.FAILED if found.failed else ExitCode.OK)
