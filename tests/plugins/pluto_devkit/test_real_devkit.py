@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import made
 import numpy as np
@@ -13,6 +14,8 @@ from pluto_core.cli.main import outcome
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.filters import ScenarioFilter
+from pluto_core.plugins import Catalogue
+from pluto_core.run.caches import cache_at
 from pluto_core.scene import Window
 from pluto_core.testing.equality import assert_same
 from pluto_devkit import gzip_cache, trees
@@ -227,6 +230,27 @@ accelerator = "cpu"
     curves = json.dumps(results)
     assert "imitation_objective" in curves
     assert "avg_displacement_error" in curves
+
+
+def test_worked_example(tmp_path, dataset, repository, monkeypatch):
+    """The two files of docs/coming-from-nuplan-devkit.md work as they stand: ten lines of TOML, and ragged lists come back."""
+    page = (repository / "docs" / "coming-from-nuplan-devkit.md").read_text()
+    builder = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "GapsBuilder" in block)
+    experiment = next(block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "GapsBuilder" in block)
+    assert len(experiment.splitlines()) == 10
+    (tmp_path / "gaps.py").write_text(builder)
+    (tmp_path / "gaps.toml").write_text(experiment)
+    for name, value in {"DATA_ROOT": dataset.data_root, "MAPS_ROOT": dataset.map_root}.items():
+        monkeypatch.setenv(f"NUPLAN_{name}", str(value))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    limits = ["--set", "filter.limit_total_scenarios=6", "--set", f'cache.path="{tmp_path}/cache"']
+    assert outcome(["run", "gaps.toml", "--no-progress", *limits]) == 0
+    reader = cache_at(tmp_path / "cache", Catalogue.load(environment={})).reader()
+    gaps = features_in(reader.get_many([reader.keys.array[0].decode()])[0])["gaps"]["distances"]
+    assert len(gaps) == 4
+    assert all(frame.ndim == 1 and (frame >= 0).all() for frame in gaps)
 
 
 def json_like(tree):
