@@ -1,4 +1,4 @@
-"""A thread beside the one that loads: copying and unpacking large arrays needs no interpreter, so that two do more of it."""
+"""A thread beside the one that loads: what is large is copied, unpacked and turned without the interpreter, by two at once."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ _threads: list[ThreadPoolExecutor] = []
 os.register_at_fork(after_in_child=_threads.clear)  # a fork has the object, and not the thread
 
 
-def together(action: Callable[[], None], then: Callable[[], None]) -> None:
+def together(action: Callable[[], object], then: Callable[[], object] = bool) -> None:
     """Do `action` here and in the thread beside at the same time, then `then` here; return when all is done.
 
     Args:

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from pluto_core.pipeline.augmenting import Chain
+from pluto_core.pipeline.beside import together
 from pluto_core.pipeline.columns import Column
 from pluto_core.pipeline.layout import ANCHOR, Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
@@ -53,7 +55,7 @@ class Filler:
     chain: Chain | None
     seed: int
     threads: bool = False
-    """Whether two threads of this process copy what is large."""
+    """Whether two threads of this process vary samples and copy what is large."""
 
     def fill(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> tuple[Filled, Bytes]:
         """Read a batch into a buffer, and return where its arrays stand, and the buffer.
@@ -96,11 +98,19 @@ class Filler:
     ) -> Mapping[str, Sequence[Mapping[str, Array] | None]]:
         if self.chain is None:
             return {ANCHOR: samples}
-        varied: list[Mapping[str, Any]] = []
-        for key, sample in zip(keys, samples, strict=True):
+        varied: dict[int, Mapping[str, Any]] = {}
+        chain, rows = self.chain, iter(range(len(keys)))
 
-            def chance(name: str, key: str = key) -> np.random.Generator:
-                return generator(self.seed, "augmentation", name, epoch, key)
+        def vary() -> None:
+            for row in rows:
+                chance = partial(self._chance, epoch, keys[row])
+                varied[row] = chain.apply(samples[row], chance, epoch)
 
-            varied.append(self.chain.apply(sample, chance, epoch))
-        return {role: [sample[role] for sample in varied] for role in self.layout.roles}
+        if self.threads:
+            together(vary)
+        else:
+            vary()
+        return {role: [varied[row][role] for row in range(len(keys))] for role in self.layout.roles}
+
+    def _chance(self, epoch: int, key: str, name: str) -> np.random.Generator:
+        return generator(self.seed, "augmentation", name, epoch, key)
