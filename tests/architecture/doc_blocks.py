@@ -66,12 +66,10 @@ def blocks(text: str) -> list[Block]:
 
 def takes_long(text: str) -> bool:
     """Return whether blocks of a page train or run tests."""
-    return any(
-        re.search(r"pluto run|pytest", command)
-        for block in blocks(text)
-        if block.language == "console" and not block.left_out
-        for command, _ in block.commands
-    )
+    followed = [block for block in blocks(text) if not block.left_out]
+    commands = [command for block in followed if block.language == "console" for command, _ in block.commands]
+    programs = [block.text for block in followed if block.language == "python"]
+    return any(re.search(r"pluto run|pytest", command) for command in commands) or any("api.run(" in text for text in programs)
 
 
 def command_lines(text: str) -> list[list[str]]:
