@@ -16,7 +16,8 @@ from pluto_core.plugins import Catalogue
 from pluto_core.protocols import ShardReader, ShardStore
 from pluto_core.run import folders
 from pluto_core.run.caches import cache_at, stored_builders
-from pluto_core.run.scenarios import Built, Note, Predictions, Scenarios, Stored, row_of, silent
+from pluto_core.run.scenarios import Note, Predictions, Scenarios, silent
+from pluto_core.run.supplies import Built, Stored, row_of
 from pluto_core.run.workspace import Workspace
 
 PARTS = ("test", "val", "train")

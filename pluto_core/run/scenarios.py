@@ -1,8 +1,8 @@
 """Scenarios to look at: those of an experiment, of a cache, or of a run with what it planned."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import numpy as np
@@ -11,11 +11,10 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.listing import Listing
 from pluto_core.pipeline.augmenting import chain
-from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.randomness import generator
-from pluto_core.pipeline.reader import CacheReader
 from pluto_core.plan import Plan, Truth, constant_acceleration, constant_velocity, displacement_errors
 from pluto_core.protocols import SceneBuilder, Sketcher
+from pluto_core.run.supplies import Stored, Supply
 from pluto_core.run.workspace import Workspace
 from pluto_core.samples import Array, Sample
 from pluto_core.scene import ScenarioId, Scene, Window
@@ -44,14 +43,6 @@ class Drawing:
     """Of the plan: `ade_top1_m` and the like; NaN where unknown."""
     role: str = ""
     """Of an augmented sample: `anchor`, `positive`, `negative`, and so on."""
-
-
-class Supply(Protocol):
-    """Gives samples."""
-
-    def samples(self, ids: Sequence[ScenarioId], names: Collection[str] | None = None) -> Iterator[Sample | SampleError]:
-        """Yield the samples of some scenarios in order, or some of their arrays; in place of one that cannot be had, why."""
-        ...
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -266,56 +257,6 @@ def _errors(plan: Plan, sample: Mapping[str, Any], interval_s: float) -> dict[st
 def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: np.asarray([row.get(name, np.nan) for row in rows]) for name in names}
-
-
-@attrs.frozen(eq=False)
-class Built:
-    """Samples built from the dataset."""
-
-    workspace: Workspace
-
-    def samples(self, ids: Sequence[ScenarioId], names: Collection[str] | None = None) -> Iterator[Sample | SampleError]:
-        """Yield the samples of some scenarios in order, or some of their arrays; in place of one that cannot be built, why."""
-        source = self.workspace.source
-        assert source is not None
-        builders = self.workspace.made_builders
-        window = Window.union(builder.window for _, builder in builders)
-        for one in ids:
-            try:
-                scene = source.load(one, window)
-                made: Sample = {}
-                for _, builder in builders:
-                    made.update(builder.build(scene.narrow(builder.window)))
-            except SampleError as error:
-                yield error
-            else:
-                yield made if names is None else {name: made[name] for name in names if name in made}
-
-
-@attrs.frozen(eq=False)
-class Stored:
-    """Samples of a cache."""
-
-    reader: CacheReader
-
-    @property
-    def folder(self) -> CacheFolder:
-        """Return the cache."""
-        return self.reader.folder
-
-    def samples(self, ids: Sequence[ScenarioId], names: Collection[str] | None = None) -> Iterator[Sample | SampleError]:
-        """Yield the samples of some scenarios in order, or some of their arrays; in place of one that is damaged, why."""
-        for one in ids:
-            try:
-                yield self.reader.get_many([one.key], names)[0]
-            except SampleError as error:
-                yield error
-
-
-def row_of(listing: Listing, keys: Sequence[str]) -> Rows:
-    """Return the rows of some scenario keys, in their order; keys that are not listed are left out."""
-    place = {one.key: row for row, one in enumerate(listing.ids())}
-    return np.asarray([place[key] for key in keys if key in place], np.int64)
 
 
 def silent(_text: str) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pluto_core.sketch import Box, Line, Raster, Role, Sketch, joined
+from pluto_core.sketch import Box, Line, Raster, Role, Sketch, Track, joined
 
 
 def test_joined_sketches_show_what_each_of_them_shows():
@@ -21,3 +21,13 @@ def test_joined_sketches_show_what_each_of_them_shows():
     assert both.raster is first
     assert both.radius_m == 90.0
     assert both.notes == ("n",)
+
+
+def test_joined_sketches_move_as_the_first_that_moves():
+    """Tracks, their present step and interval belong together and come from one builder."""
+    places = np.zeros((3, 2))
+    known = np.ones(3, np.bool_)
+    track = Track(positions=places, headings_rad=places[:, 0], valid=known, length_m=4.0, width_m=2.0, role=Role.VEHICLE)
+    first, second = (Sketch(tracks=(track,), present=present, interval_s=present / 10) for present in (1, 2))
+    both = joined([Sketch(), first, second])
+    assert (both.tracks, both.present, both.interval_s) == ((track,), 1, 0.1)

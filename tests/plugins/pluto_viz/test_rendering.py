@@ -179,6 +179,18 @@ def test_builders_and_scenes_draw_the_same_ego_way(world):
     assert np.allclose(*ways, atol=1e-3)
 
 
+def test_tracks_stand_where_the_boxes_are(world):
+    """At time zero everybody's track is at its box, for builders and for scenes."""
+    scenarios = api.scenarios(world.experiment)
+    for sketch in (scenarios.drawing(0).sketch, sketch_of(scenarios.scene(0))):
+        moving = [track for track in sketch.tracks if track.valid[sketch.present]]
+        boxes = [box for box in sketch.boxes if box.role is not Role.STATIC]
+        assert len(moving) == len(boxes) > 0
+        for track, box in zip(moving, boxes, strict=True):
+            assert np.allclose(track.positions[sketch.present], box.center, atol=1e-6)
+            assert (track.role, track.length_m, track.width_m) == (box.role, box.length_m, box.width_m)
+
+
 def test_notebooks_show_a_picture(world):
     """What `figure` gives is PNG where a notebook asks."""
     drawing = api.scenarios(world.run).drawing(0)
