@@ -34,6 +34,15 @@ class Forecast:
     known: Mask
     """(B, N, T) whether that was recorded; nowhere for padding and for live input."""
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse arrays that do not fit each other."""
+        shape = self.trajectories.shape
+        shapes = (self.recorded.shape, (*self.exists.shape, *shape[2:]), (*self.known.shape, *shape[3:]))
+        if len(shape) != 4 or shape[-1] != 3 or any(one != shape for one in shapes):  # noqa: PLR2004
+            found = f"{shape}, {self.exists.shape}, {self.recorded.shape}, {self.known.shape}"
+            message = f"a forecast holds (B, N, T, 3), (B, N), (B, N, T, 3) and (B, N, T), not {found}"
+            raise PlutoError(message)
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Plan:
@@ -155,13 +164,21 @@ def mean(errors: Mapping[str, Floats]) -> dict[str, float | None]:
     """
     means: dict[str, float | None] = {}
     for name, values in errors.items():
-        known = np.isfinite(values)
-        weights = errors.get(f"{name.removesuffix('_m')}{_AGENTS}", np.ones(len(values)))[known]
+        shares = weights(errors, name)
         if name.endswith(_AGENTS):
             means[name] = float(values.sum())
         else:
-            means[name] = float(np.average(values[known], weights=weights)) if known.any() else None
+            known = shares > 0
+            means[name] = float(np.average(values[known], weights=shares[known])) if known.any() else None
     return means
+
+
+def weights(errors: Mapping[str, Floats], name: str) -> Floats:
+    """Return how much each row counts in the mean of an error: its number of agents, or one; nothing where it has none."""
+    values = errors[name]
+    agents = errors.get(f"{name.removesuffix('_m')}{_AGENTS}")
+    shares = np.ones(len(values)) if agents is None else agents
+    return np.where(np.isfinite(values), shares, 0.0)
 
 
 def by_group(errors: Mapping[str, Floats], groups: list[str]) -> dict[str, dict[str, float | None]]:

@@ -4,18 +4,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import TrainingJob
-from pluto_core.plan import displacement_errors
+from pluto_core.plan import displacement_errors, mean, weights
 from pluto_lightning.batches import TensorBatch, truth_of
 from pluto_lightning.checkpoints import EXPERIMENT, LEARNING_RATE
 from pluto_lightning.lr_scaling import Scaling
 
-_JUDGED = ("ade_top1_m", "fde_top1_m", "ade_top6_m", "fde_top6_m", "miss_top6")
+_JUDGED = ("ade_top1_m", "fde_top1_m", "ade_top6_m", "fde_top6_m", "miss_top6", "prediction_ade_m", "prediction_fde_m")
 
 
 class PlannerModule(pl.LightningModule):
@@ -85,10 +84,10 @@ class PlannerModule(pl.LightningModule):
         for name, value in self._objective(outputs, batch.tensors, training=False).items():
             self.log(f"val/{name}", value, batch_size=batch.size, sync_dist=True, prog_bar=name == "loss")
         errors = displacement_errors(self.model.plan(outputs, batch.tensors), truth_of(batch))
-        for name in _JUDGED:
-            known = errors[name][np.isfinite(errors[name])]
-            if len(known):
-                self.log(f"val/{name}", float(known.mean()), on_epoch=True, batch_size=len(known), sync_dist=True)
+        for name, value in mean(errors).items():
+            if name in _JUDGED and value is not None:
+                count = int(weights(errors, name).sum())
+                self.log(f"val/{name}", value, on_epoch=True, batch_size=count, sync_dist=True)
 
     def _no_number(self, what: str, keys: Sequence[str]) -> PlutoError:
         where = f"in epoch {self.current_epoch}, step {self.global_step}"

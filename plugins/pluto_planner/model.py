@@ -53,9 +53,9 @@ def _forecast(predicted: Tensor, agent: Group, present: int) -> Forecast:
         known = valid[..., present + 1 :]
     return Forecast(
         trajectories=predicted.cpu().numpy(),
-        exists=valid[..., present].cpu().numpy(),
+        exists=valid[..., present].cpu().numpy().copy(),  # not the loader's memory, which is used again
         recorded=recorded.cpu().numpy(),
-        known=known.cpu().numpy(),
+        known=known.cpu().numpy().copy(),
     )
 
 

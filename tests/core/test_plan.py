@@ -130,6 +130,13 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         Plan(trajectories=np.zeros((1, 2, 4, 2)), probabilities=np.zeros((1, 2)))
 
 
+def test_forecasts_that_do_not_fit_are_refused() -> None:
+    """Masks must be those of the trajectories."""
+    ways = np.zeros((1, 2, 4, 3))
+    with pytest.raises(PlutoError, match="a forecast holds"):
+        Forecast(trajectories=ways, exists=np.ones((1, 3), np.bool_), recorded=ways, known=np.ones((1, 2, 4), np.bool_))
+
+
 def test_means_by_group_count_rows() -> None:
     """Every group has its own means and its number of rows."""
     table = by_group({"fde_top1_m": np.array([1.0, 3.0, np.nan])}, ["a", "a", "b"])

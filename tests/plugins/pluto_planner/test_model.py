@@ -4,6 +4,7 @@ import torch
 
 from pluto_core.component import Context
 from pluto_core.plan import forecast_errors, mean
+from pluto_lightning.testing.collation import mapped
 from pluto_planner.config import PlutoModelConfig
 from pluto_planner.model import make
 from pluto_planner.objective.targets import future_states, future_valid
@@ -47,3 +48,14 @@ def test_without_a_recorded_future_nothing_is_known(model, make_batch):
     assert not plan.forecast.known.any()
     np.testing.assert_allclose(plan.forecast.trajectories, outputs["output_prediction"][..., :3].numpy(), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(plan.forecast.exists, batch["agent"]["valid_mask"][:, 1:, 20].numpy())
+
+
+def test_the_forecast_outlives_its_batch(model, make_batch):
+    """It shares no memory with the batch, whose buffer is used again for the next one."""
+    batch = make_batch(double=True)
+    forecast = plan_of(model, batch)[1].forecast
+    names = ("trajectories", "exists", "recorded", "known")
+    before = [getattr(forecast, name).copy() for name in names]
+    mapped(batch, lambda x: x.zero_())
+    for name, expected in zip(names, before, strict=True):
+        np.testing.assert_array_equal(getattr(forecast, name), expected)
