@@ -5,6 +5,7 @@ prints the process of its raylet and its folder for temporary files. It ends whe
 `python ray_world.py cache FOLDER SETTINGS` it makes a cache.
 """
 
+import fcntl
 import json
 import os
 import pickle
@@ -45,11 +46,11 @@ def say(*words):
     print(*words, flush=True)  # noqa: T201
 
 
-def started(path, **settings):
-    """Return a process with a process group of its own that makes a cache with a cluster of its own."""
+def started(path, variables=None, **settings):
+    """Return a process, with a process group of its own, that makes a cache of four logs."""
     command = [sys.executable, __file__, "cache", str(path), json.dumps({"count": 2, **settings})]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(variables or {})}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
 
 
 def wait_until_done(process, count):
@@ -58,6 +59,24 @@ def wait_until_done(process, count):
         if line.startswith("at ") and int(line.split()[1]) >= count:
             return
     raise AssertionError(process.wait())
+
+
+def is_held(path):
+    """Return whether a process still has the lock of a shard."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def wait_until(condition):
+    """Wait for what must come."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
 
 
 @attrs.frozen

@@ -1,19 +1,17 @@
 """A whole run with a cluster of its own, ended before its time; in the end nothing runs and nothing is left."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ray_world import started, wait_until_done, worker, world
+from ray_world import is_held, started, wait_until, wait_until_done, worker, world
 
 from pluto_core.errors import ExitCode
 
@@ -69,20 +67,3 @@ def test_the_driver_is_killed(tmp_path, short):
     world.cache(alone, wanted)
     assert world.content(folder) == world.content(alone)
     assert not list(short.iterdir())
-
-
-def is_held(path):
-    """Return whether a process still has the lock of a shard."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def wait_until(condition):
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.1)

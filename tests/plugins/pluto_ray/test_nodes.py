@@ -14,17 +14,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ray_world
-from ray_world import worker, world
+from ray_world import world
 
 pytestmark = pytest.mark.slow
+
+OPEN = {"RAY_AUTH_MODE": "disabled"}
+WANTED = world.listing(4, 60)
 
 
 class TwoNodes:
     """A cluster of one core here, and nodes of one core that may die."""
 
     def __init__(self, folder):
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RAY_AUTH_MODE": "disabled"}
-        variables |= {"RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **OPEN}
+        variables |= {"RAY_TMPDIR": str(folder), "TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+        self.folder = folder
         (folder / "ray").mkdir()
         self.process = subprocess.Popen(
             [sys.executable, ray_world.__file__, "cluster", str(folder)],
@@ -87,53 +91,44 @@ def nodes(cluster):
     return cluster
 
 
-def killer(nodes, after, **how):
-    """Return what kills the node when so many scenarios are done."""
-
-    def look(state):
-        if state.done >= after and nodes.raylet:
-            nodes.kill(**how)
-            nodes.raylet = 0
-
-    return look
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """Return what the cache is to hold."""
+    folder = world.folder_at(tmp_path_factory.mktemp("alone") / "cache")
+    world.cache(folder, WANTED)
+    return world.content(folder)
 
 
 @pytest.mark.parametrize(("whole", "shared"), [(True, True), (True, False), (False, True)])
-def test_a_node_dies(nodes, tmp_path, whole, shared):
+def test_a_node_dies(nodes, tmp_path, expected, whole, shared):
     """Each scenario of a node that dies is done again elsewhere, also those that only its disk held; none is blamed."""
-    wanted = world.listing(6, 60)
-    alone, folder = (world.folder_at(tmp_path / name) for name in ("alone", "ray"))
-    world.cache(alone, wanted)
-    notes = []
-    report = world.cache(
-        folder,
-        wanted,
-        source=world.Source(delay_s=0.02),
-        worker=worker(notes.append, address=nodes.address, count=2, shared=shared),
-        note=notes.append,
-        progress=killer(nodes, after=120, whole=whole),
-    )
-    assert any("was lost (its node is gone)" in note for note in notes) or not whole, notes
-    assert any("scenarios were lost with the node that held them" in note for note in notes) != shared or not whole
-    assert (report.done, report.failed) == (360, {})
-    assert world.content(folder) == world.content(alone)
+    with ray_world.started(tmp_path / "cache", OPEN, address=nodes.address, shared=shared) as process:
+        ray_world.wait_until_done(process, 80)
+        nodes.kill(whole=whole)
+        output, _ = process.communicate()
+    assert process.returncode == 0
+    assert "done=240, failed={}" in output
+    if whole:
+        assert "was lost (its node is gone)" in output
+        assert ("scenarios were lost with the node that held them" in output) != shared
+    folder = world.folder_at(tmp_path / "cache")
+    assert world.content(folder) == expected
     assert folder.failures() == {}
-    assert world.cache(folder, wanted).present == 360
+    assert world.cache(folder, WANTED).present == 240
 
 
-def test_what_a_killed_run_left_on_nodes(nodes, tmp_path):
+def test_what_a_killed_run_left_on_nodes(nodes, tmp_path, expected):
     """Where nodes share nothing, the next run brings in what the one before wrote, and does not do it again."""
-    settings = {"address": nodes.address, "count": 2, "shared": False}
-    with ray_world.started(tmp_path / "cache", **settings) as process:
+    settings = {"address": nodes.address, "shared": False}
+    with ray_world.started(tmp_path / "cache", OPEN, **settings) as process:
         ray_world.wait_until_done(process, 100)
         process.kill()
-    wanted, notes = world.listing(4, 60), []
-    folder = world.folder_at(tmp_path / "cache")
-    report = world.cache(folder, wanted, worker=worker(notes.append, **settings), note=notes.append)
-    assert (report.present, report.done) == (0, 240)
-    assert any(note.startswith("took over") for note in notes)
-    assert report.bytes < 700_000
-    alone = world.folder_at(tmp_path / "alone")
-    world.cache(alone, wanted)
-    assert world.content(folder) == world.content(alone)
-    assert not list(nodes.scratch.iterdir())
+    ray_world.wait_until(lambda: not any(map(ray_world.is_held, nodes.folder.rglob("*.owner"))))
+    with ray_world.started(tmp_path / "cache", OPEN, **settings) as process:
+        output, _ = process.communicate()
+    assert "present=0, done=240, failed={}" in output
+    assert "took over" in output
+    written = int(output.partition("bytes=")[2].partition(",")[0])
+    assert written < 0.8 * sum(map(len, expected.values()))
+    assert world.content(world.folder_at(tmp_path / "cache")) == expected
+    assert not list(nodes.folder.rglob("pluto-cache-*"))
