@@ -8,7 +8,8 @@ from types import TracebackType
 
 import attrs
 
-from pluto_core.jobs import Batch
+from pluto_core.errors import Reason
+from pluto_core.jobs import Batch, Lost
 
 
 class UnitError(Exception):
@@ -26,7 +27,7 @@ class Trace:
 
 @attrs.frozen
 class Labour:
-    """A job. Units are words: `fail...` raises, `die...` ends the process, `slow...` takes a moment; all others are done."""
+    """A job. Units are words: `fail...` raises, `die...` ends the process, `slow...` takes a moment, `lost...` is given up."""
 
     folder: Path
     """Sessions write `open-SLOT-PROCESS` here, and `closed-SLOT-PROCESS` at the end."""
@@ -43,8 +44,8 @@ class LabourSession:
         self._folder, self._slot = folder, slot
         (folder / f"open-{slot}-{os.getpid()}").touch()
 
-    def run(self, batch: Batch) -> Iterator[Trace]:
-        """Yield a trace a unit.
+    def run(self, batch: Batch) -> Iterator[Trace | Lost]:
+        """Yield a trace a unit, or that it is given up.
 
         Raises:
             UnitError: The unit is called `fail`.
@@ -57,6 +58,9 @@ class LabourSession:
                 os._exit(3)
             if unit.startswith("slow"):
                 time.sleep(0.02)
+            if unit.startswith("lost"):
+                yield Lost(Reason.EXCEPTION, f"MemoryError at {unit}")
+                continue
             yield Trace(unit=unit, slot=self._slot, process=os.getpid())
 
     def __enter__(self) -> "LabourSession":

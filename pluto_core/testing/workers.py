@@ -87,6 +87,13 @@ class WorkerSuite(ComponentSuite, suite=True):
         for _ in range(2):
             assert len(list(worker.run(labour, _batches(["a", "b"])))) == len("ab")
 
+    def test_a_session_may_give_up_a_unit(self, worker: Worker, labour: Labour) -> None:
+        """What a session itself calls lost is told as that, if another one cannot do it either; all other units are done."""
+        results = list(worker.run(labour, _batches(["a", "lost", "b"], ["lost", "c"])))
+        lost = {(number, unit): result.detail for number, unit, result in results if isinstance(result, Lost)}
+        assert lost == {(0, 1): "MemoryError at lost", (1, 0): "MemoryError at lost"}
+        assert sorted(result.unit for _, _, result in results if isinstance(result, Trace)) == ["a", "b", "c"]
+
     def test_a_dead_process_costs_one_unit(self, worker: Worker, labour: Labour) -> None:
         """Where sessions have processes, a unit that kills them is lost, and every other one is done."""
         if not worker.processes:
