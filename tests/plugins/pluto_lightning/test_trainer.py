@@ -2,6 +2,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import traceback
@@ -324,6 +325,26 @@ def test_compiling_keeps_the_names_of_weights(fit, world, monkeypatch):
     _, folder = fit(settings={"compile": True})
     assert [type(one) for one in compiled] == [world.model]
     assert sorted(world.weights(folder)) == ["model.linear.bias", "model.linear.weight"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_same_within_rounding(fit, world, monkeypatch, tmp_path):
+    """torch.compile changes speed alone; validation and evaluation use the same weights."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    monkeypatch.setenv("_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR", "")  # the compiler sets it
+
+    def make_model():
+        model = world.model()
+        model.dropout.p = 0.0  # compiled code draws other numbers
+        return model
+
+    _, plain = fit("plain", make_model=make_model)
+    result, compiled = fit("compiled", make_model=make_model, settings={"compile": True})
+    left, right = world.weights(plain), world.weights(compiled)
+    assert all(torch.allclose(left[name], right[name], rtol=1e-4, atol=1e-5) for name in left)
+    assert all(np.isfinite(row["val/fde_top1_m"]) for row in result.numbers["curves"])
 
 
 def test_batches_are_asked_for_by_epoch(fit, world):
