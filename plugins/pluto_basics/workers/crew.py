@@ -89,6 +89,7 @@ class Crew:
         self._spawn = multiprocessing.get_context("spawn")
         self._hands: list[_Hand] = []
         self._hired = self._false_starts = 0
+        self._looked = 0.0
         self._deal = Deal(batches)
         self._left: deque[_Task] = deque()
 
@@ -214,7 +215,8 @@ class Crew:
 
     def _greedy(self) -> Iterator[Result]:
         limit = 2 * self._held_bytes if self._held_bytes is not None else None
-        if limit is not None:
+        if limit is not None and time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
             greedy = [hand for hand in self._hands if hand.task and (held_bytes(hand.process.pid) or 0) > limit]
             detail = f"its process held more than {limit / 1e6:g} MB, and so did the one before"
             yield from self._kill(greedy, Lost(Reason.WORKER_LOST, detail))
