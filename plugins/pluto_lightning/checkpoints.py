@@ -56,7 +56,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise PlutoError(message) from None
     except Exception as error:
         # The text of torch's error advises to switch the protection off, which must never be done.
-        message = f"{path} cannot be read as a checkpoint: it is cut off, damaged, or holds more than weights and numbers"
+        message = (
+            f"{path} cannot be read as a checkpoint: it is cut off, damaged, or holds more than weights and numbers; "
+            "`pluto model import` takes the weights out of published checkpoints of PLUTO"
+        )
         raise PlutoError(message) from error
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), Mapping):
         message = f"{path} is no checkpoint of a training: it holds no 'state_dict'"

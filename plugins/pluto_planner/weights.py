@@ -4,7 +4,8 @@ Nothing in a file is executed: torch reads it with `weights_only=True`. Publishe
 packages that need not be installed; such names are read as objects that do nothing and are dropped.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,7 @@ def _config(state: Mapping[str, Tensor], experiment: Any) -> PlutoModelConfig:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        inert: list[Any] = [(_CONTAINERS.get(name) or type("Inert", (_Inert,), {}), name) for name in unknown]
-        with torch.serialization.safe_globals(inert):
+        with _unknown_names_inert(path):
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise PlutoError(f"there is no file {path}") from None
@@ -129,6 +128,18 @@ def _load(path: Path) -> Mapping[str, Any]:
         message = f"{path} holds {type(stored).__name__}, not weights by name"
         raise PlutoError(message)
     return stored
+
+
+@contextlib.contextmanager
+def _unknown_names_inert(path: Path) -> Iterator[None]:
+    """Let torch read what a file names and torch does not know as objects that do nothing; torch before 2.6 refuses them."""
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        yield
+        return
+    unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    inert: list[Any] = [(_CONTAINERS.get(name) or type("Inert", (_Inert,), {}), name) for name in unknown]
+    with torch.serialization.safe_globals(inert):
+        yield
 
 
 class _Inert:
