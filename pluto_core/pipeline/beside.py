@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 _threads: list[ThreadPoolExecutor] = []
 os.register_at_fork(after_in_child=_threads.clear)  # a fork has the object, and not the thread
@@ -22,4 +22,14 @@ def together(action: Callable[[], object], then: Callable[[], object] = bool) ->
         action()
         then()
     finally:
-        beside.result()  # also after a mistake: what it reads may be lent for this moment only
+        _await(beside)
+    beside.result()
+
+
+def _await(beside: Future[object]) -> None:
+    """Wait, also after a mistake or Ctrl-C: what is read there may be lent for this moment only."""
+    try:
+        wait([beside])
+    except BaseException:
+        wait([beside])
+        raise

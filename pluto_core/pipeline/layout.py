@@ -1,7 +1,7 @@
 """How samples become the arrays of a batch: stacked, padded, cropped and cast as their specs say, into one buffer."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -78,18 +78,21 @@ class Field(NamedTuple):
         """Return whether copying a row takes longer than finding it."""
         return self.place.nbytes >= LARGE * self.place.shape[0]
 
-    def fill(self, batch: Array, row: int) -> None:
-        """Write every cell of a row of its view."""
-        pad, source, target = self.spec.pad, self.column.array(row), batch[row, ...]
-        if source is None:
-            target[...] = pad
-        elif source.shape == target.shape:
-            target[...] = source
-        elif source.shape[1:] == target.shape[1:] and isinstance(self.spec.dims[0], str):
-            target[: len(source)] = source
-            target[len(source) :] = pad
-        else:
-            _fit(target, source, self.spec)
+    def fill(self, batch: Array, rows: Iterable[int]) -> None:
+        """Write every cell of some rows of its view."""
+        pad, whole, array = self.spec.pad, batch.shape[1:], self.column.array
+        ragged = bool(whole) and isinstance(self.spec.dims[0], str)
+        for row in rows:
+            source, target = array(row), batch[row, ...]
+            if source is None:
+                target[...] = pad
+            elif source.shape == whole:
+                target[...] = source
+            elif ragged and source.shape[1:] == whole[1:]:
+                target[: len(source)] = source
+                target[len(source) :] = pad
+            else:
+                _fit(target, source, self.spec)
 
 
 @lru_cache(maxsize=64)
@@ -129,14 +132,13 @@ class Arrangement:
 
         def copy_large() -> None:
             for field, view, row in shared:
-                field.fill(view, row)
+                field.fill(view, (row,))
 
         def copy_small() -> None:
             copy_strips([strip for _, strip in strips if strip], self.rows, buffer.data)
             for field, view in others:
                 if not field.large:
-                    for row in range(self.rows):
-                        field.fill(view, row)
+                    field.fill(view, range(self.rows))
 
         if threads and large:
             together(copy_large, copy_small)
