@@ -29,12 +29,28 @@ from pluto_core.experiment import Experiment
 from pluto_core.experiment.tomltext import write_value
 from pluto_core.pipeline.reader import CacheReader
 from pluto_core.plugins import Catalogue
+from pluto_core.run import checkpoints, predicting
 from pluto_core.run.caches import cache_at, stored_builders
 from pluto_core.run.execute import perform
 from pluto_core.run.opening import of_experiment, results_of, scenarios_at
+from pluto_core.run.predicting import Predictions
 from pluto_core.run.scenarios import Drawing, Note, Scenarios, silent
+from pluto_core.run.workspace import Workspace
 
-__all__ = ["Checked", "Drawing", "Finished", "Scenarios", "check", "open_cache", "read", "results", "run", "scenarios"]
+__all__ = [
+    "Checked",
+    "Drawing",
+    "Finished",
+    "Predictions",
+    "Scenarios",
+    "check",
+    "open_cache",
+    "predict",
+    "read",
+    "results",
+    "run",
+    "scenarios",
+]
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -135,6 +151,26 @@ def run(
         message = "the run was not started"
         raise PlutoError(message)
     return Finished(done.path, json.loads((done.path / "results.json").read_text(encoding="utf-8")))
+
+
+def predict(
+    experiment: Experiment, tokens: Sequence[str], *, checkpoint: str | os.PathLike[str] | None = None, note: Note = silent
+) -> Predictions:
+    """Return what a trained planner intends for every scenario that has one of some tokens.
+
+    Args:
+        experiment: What `read` gave. Samples come from its cache, which is not written, else from its source.
+        tokens: Names of scenarios, whether its filter takes them or not.
+        checkpoint: `best` or `last` of its newest run, or a path, in place of what the experiment says.
+        note: Told what the command would say meanwhile.
+
+    Raises:
+        PlutoError: There is no checkpoint or it does not fit, a scenario is not known, or none gives a sample.
+    """
+    experiment.require_variables()
+    experiment.require_extras()
+    path = checkpoints.find(experiment, os.fspath(checkpoint or experiment.checkpoint))
+    return predicting.predict(Workspace(experiment, note), tokens, path, note)
 
 
 def open_cache(

@@ -1,11 +1,14 @@
 """The command `pluto model`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from pluto_core.errors import PlutoError
 
+_ONNX = ("onnx", "onnxruntime", "onnxscript")
+"""What the extra `onnx` installs."""
 _CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -51,13 +54,13 @@ def export(checkpoint: Path, target: Path) -> None:
     Inputs are named as the arrays of a batch (agent/position, with the history only). Batch, agents, polygons, objects and
     lines may have any size from 1 on; what is padded is masked.
     """  # noqa: D301 -- click's own mark for text that is not to be wrapped
+    missing = [name for name in _ONNX if find_spec(name) is None]
+    if missing:
+        message = f"an ONNX file needs {', '.join(missing)}: pip install 'pluto-framework[onnx]'"
+        raise PlutoError(message)
+    from pluto_planner import portable
     from pluto_planner.weights import read_weights
 
-    try:
-        from pluto_planner import portable
-    except ImportError as error:
-        message = f"an ONNX file needs {error.name}: pip install 'pluto-framework[onnx]'"
-        raise PlutoError(message) from None
     weights = read_weights(checkpoint)
     done = portable.export(weights, target)
     click.echo(f"{target}: {len(done.inputs)} inputs, {weights.count:,} parameters")

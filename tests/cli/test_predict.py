@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from pluto_core import api
 from pluto_core.cli import main
 from pluto_core.errors import Reason, SampleError
 from pluto_core.experiment import read
@@ -112,6 +113,7 @@ def test_plans_come_in_the_order_asked_for_wherever_samples_are(say, tokens, tra
     assert code == 0, err
     found = json.loads(out)
     assert [one["token"] for one in found["scenarios"]] == tokens
+    assert api.predict(api.read("small.toml"), tokens).as_json() == found
     for one in found["scenarios"]:
         assert len(one["trajectories"]) == len(one["probabilities"]) == 6
         assert sum(one["probabilities"]) == pytest.approx(1, abs=1e-3)

@@ -12,6 +12,7 @@ import torch
 from pluto_core.cli import main
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
+from pluto_planner import commands
 from pluto_planner.config import PlutoModelConfig
 from pluto_planner.model import make
 from pluto_planner.network import PlutoNetwork
@@ -165,3 +166,10 @@ def test_weights_of_another_network_do_not_begin_a_model(state, tmp_path):
     with pytest.raises(PlutoError, match=r"unexpected planning_decoder\.cat_x_proj") as caught:
         make(PlutoModelConfig(dim=16, encoder_depth=1, decoder_depth=2, num_modes=3, weights=str(tmp_path / "w.pt")), Context())
     assert "cat_x = true" in str(caught.value)
+
+
+def test_export_names_the_extra_that_it_needs(monkeypatch, capsys):
+    """Without the packages that write ONNX, one line says what to install."""
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "onnxscript" else object())
+    assert main.outcome(["model", "export", "any.ckpt", "--onnx", "any.onnx"]) == 1
+    assert "needs onnxscript: pip install 'pluto-framework[onnx]'" in capsys.readouterr().err
