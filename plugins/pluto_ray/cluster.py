@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +204,7 @@ def _remove_at_last(folder: Path) -> None:
             remove(folder)
         if not folder.exists():
             return
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
