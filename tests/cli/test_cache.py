@@ -262,7 +262,7 @@ def test_a_cache_of_another_version(cached, here):
     for command in (("run", "small.toml"), ("cache", "info", "cache"), ("cache", "export", "cache", "--to", "out")):
         outcome = cached(*command)
         assert outcome.code == ExitCode.FAILED
-        assert "has format 99, this program reads format 1" in outcome.err
+        assert "has format 99, this program reads format 2" in outcome.err
         assert "--fresh" in outcome.err
     assert "would be refused: the cache" in cached("plan", "small.toml").out
     manifest.write_text(before)
