@@ -18,7 +18,8 @@ from pluto_basics.config import EgoTrajectoryConfig
 from pluto_basics.ego_trajectory import EgoTrajectory
 from pluto_core.component import Context
 from pluto_core.filters import ScenarioFilter
-from pluto_devkit import builders, trees
+from pluto_devkit import factories, trees
+from pluto_devkit.builders import DevkitBuilders
 from pluto_devkit.config import DevkitSourceConfig, FeatureConfig, TargetConfig
 from pluto_devkit.finding import Finder
 from pluto_nuplan.config import NuPlanConfig
@@ -70,13 +71,13 @@ def difference(first: Any, second: Any) -> float:
     return 0.0 if first == second else np.inf
 
 
-def builder_of(name: str, map_root: str) -> builders.DevkitBuilders:
+def builder_of(name: str, map_root: str) -> DevkitBuilders:
     """Return a stock builder."""
     place, arguments = STOCK[name]
     if name == "trajectory":
         config = TargetConfig(builder=PREPROCESSING + place, arguments=arguments, map_root=map_root, history_s=0.0)
-        return builders.targets(config, Context())
-    return builders.features(
+        return factories.targets(config, Context())
+    return factories.features(
         FeatureConfig(builder=PREPROCESSING + place, arguments=arguments, map_root=map_root, future_s=0.0), Context()
     )
 

@@ -45,7 +45,7 @@ def pluto_register_features() -> Iterable[Component]:
     return [
         Component(
             "devkit",
-            factory="pluto_devkit.builders:features",
+            factory="pluto_devkit.factories:features",
             config="pluto_devkit.config:FeatureConfig",
             provides="pluto_devkit.schema:built",
             extra="devkit",
@@ -67,7 +67,7 @@ def pluto_register_targets() -> Iterable[Component]:
     return [
         Component(
             "devkit",
-            factory="pluto_devkit.builders:targets",
+            factory="pluto_devkit.factories:targets",
             config="pluto_devkit.config:TargetConfig",
             provides="pluto_devkit.schema:built",
             extra="devkit",

@@ -52,9 +52,9 @@ TRAJECTORY = {
 @pytest.fixture(scope="module")
 def builders():
     """The module that imports the devkit."""
-    from pluto_devkit import builders  # noqa: PLC0415 -- the devkit may be absent
+    from pluto_devkit import factories  # noqa: PLC0415 -- the devkit may be absent
 
-    return builders
+    return factories
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +230,54 @@ accelerator = "cpu"
     curves = json.dumps(results)
     assert "imitation_objective" in curves
     assert "avg_displacement_error" in curves
+
+
+def test_imported_caches_train(tmp_path, builders, pairs, local_plugins, monkeypatch):
+    """A cache that the devkit wrote is imported, and its model trains on it without dataset, maps or builders."""
+    from nuplan.planning.training.preprocessing.feature_preprocessor import FeaturePreprocessor  # noqa: PLC0415
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    built = builders.features(FeatureConfig(**FEATURES["agents"]), Context())
+    target = builders.targets(TargetConfig(**TRAJECTORY), Context())
+    preprocessor = FeaturePreprocessor(
+        str(tmp_path / "theirs"),
+        False,  # noqa: FBT003 -- the devkit's own signature
+        [*built._builders.values()],
+        [*target._builders.values()],
+    )
+    for _, scenario in pairs:
+        preprocessor.compute_features(scenario)
+    assert outcome(["cache", "import", str(tmp_path / "theirs"), "--to", str(tmp_path / "cache")]) == 0
+    (tmp_path / "old.toml").write_text(f"""
+name = "old"
+steps = ["train", "validate"]
+output_dir = "{tmp_path}/runs"
+targets = []
+[[features]]
+use = "devkit_imported"
+truth_steps = 4
+[cache]
+path = "{tmp_path}/cache"
+only = true
+[splitter]
+use = "nuplan_logs"
+[model]
+use = "devkit"
+model = "devkit_toys:SmallModel"
+horizon_s = 2.0
+[objective]
+use = "devkit"
+[[objective.objectives]]
+_target_ = "nuplan.planning.training.modeling.objectives.imitation_objective.ImitationObjective"
+scenario_type_loss_weighting = {{ unknown = 1.0 }}
+[loader]
+batch_size = 4
+[trainer]
+max_steps = 2
+epochs = 1
+accelerator = "cpu"
+""")
+    assert outcome(["run", str(tmp_path / "old.toml"), "--no-progress"]) == 0
 
 
 def test_worked_example(tmp_path, dataset, repository, monkeypatch):
