@@ -1,8 +1,9 @@
 """What `pluto render` does: choose scenarios, draw them, write files."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import attrs
@@ -87,8 +88,8 @@ class Made:
     types: tuple[str, ...]
 
 
-def render(wanted: Wanted, out: Path | None, note: Note) -> list[Made]:
-    """Draw and write what is wanted, and return the files.
+def render(wanted: Wanted, out: Path | None, note: Note) -> Iterator[Made]:
+    """Draw and write what is wanted, and yield each file as soon as it is there.
 
     Raises:
         PlutoError: There is nothing to draw, or it cannot be drawn.
@@ -98,28 +99,27 @@ def render(wanted: Wanted, out: Path | None, note: Note) -> list[Made]:
         wanted.what, wanted.settings, part=wanted.part, modules=wanted.modules, without=wanted.without, note=note
     )
     drawings = _drawings(found, wanted, note)
-    made: list[Made] = []
-    if wanted.sheet:
-        shown = list(drawings)
-        made = [_sheet(shown, wanted, out)] if shown else []
-    elif wanted.workers > 1 and not wanted.augment:
-        placed = [(drawing, _placed(drawing, wanted, out)) for drawing in drawings]
-        made = [_made(*one) for one in placed]
-        catalogue = Catalogue.load(modules=wanted.modules, without=wanted.without)
-        paint_all(catalogue, wanted.workers, partial(_save, None, wanted=wanted), placed)
-    else:
-        for drawing in drawings:
-            path = _placed(drawing, wanted, out)
-            _save(_augmented(found, drawing, wanted) if wanted.augment else None, drawing, path, wanted=wanted)
-            made.append(_made(drawing, path))
-    if not made:
+    first = next(drawings, None)
+    if first is None:
         message = f"{wanted.what}: none of the chosen scenarios gives a sample that can be drawn"
         raise PlutoError(message)
-    return made
+    every = chain([first], drawings)
+    if wanted.sheet:
+        yield _sheet(list(every), wanted, out)
+    elif wanted.workers > 1 and not wanted.augment:
+        placed = [(drawing, _placed(drawing, wanted, out)) for drawing in every]
+        catalogue = Catalogue.load(modules=wanted.modules, without=wanted.without)
+        paint_all(catalogue, wanted.workers, partial(_save, None, wanted=wanted), placed)
+        yield from (_made(*one) for one in placed)
+    else:
+        for drawing in every:
+            path = _placed(drawing, wanted, out)
+            _save(_augmented(found, drawing, wanted) if wanted.augment else None, drawing, path, wanted=wanted)
+            yield _made(drawing, path)
 
 
-def tell(pictures: Sequence[Made], *, as_json: bool, say: Callable[[str], None]) -> None:
-    """Say what was written."""
+def tell(pictures: Iterable[Made], *, as_json: bool, say: Callable[[str], None]) -> None:
+    """Say what was written: each file at once, or all of them as one JSON object."""
     if as_json:
         rows = [{"path": str(made.path), "tokens": made.tokens, "types": made.types} for made in pictures]
         say(json.dumps({"pictures": rows}, indent=2))
@@ -172,7 +172,12 @@ def _rows(found: Scenarios, wanted: Wanted, count: int) -> list[int]:
 
 def _drawn(found: Scenarios, row: int, wanted: Wanted) -> Drawing:
     if not wanted.scene:
-        return found.drawing(row)
+        try:
+            return found.drawing(row)
+        except PlutoError as error:
+            if found.workspace is None or found.workspace.source is None:
+                raise
+            raise PlutoError(f"{error}; --scene draws what the dataset says") from None
     scene = found.scene(row)
     return Drawing(
         id=scene.id,

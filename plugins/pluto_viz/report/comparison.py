@@ -220,18 +220,16 @@ def _table(both: Paired, order: Sequence[int]) -> str:
 def training(a: Record, b: Record) -> str:
     """Return the curves of both."""
     left, right = single.curve_groups(a.curves), single.curve_groups(b.curves)
-    made = []
+    first: list[str] = []
+    rest: list[str] = []
     for name in (name for name in left if name in right):
-        for key in left[name]:
-            if key in right[name]:
-                title = f"{name}, {key.partition('/')[0]}" if "/" in key and name != "learning rate" else key
-                pair = [
-                    attrs.evolve(single.series_of(record.curves, [key])[0], name=letter)
-                    for letter, record in (("A", a), ("B", b))
-                ]
-                made.append((title, charts.curves(title, pair)))
-    first = [chart for title, chart in made if title.startswith(("loss", "fde_top1", "ade_top1"))]
-    rest = [chart for title, chart in made if chart not in first]
+        for key in (key for key in left[name] if key in right[name]):
+            part = f", {key.partition('/')[0]}" if name != "learning rate" else f", {key}"
+            pair = [
+                attrs.evolve(single.series_of(record.curves, [key])[0], name=letter) for letter, record in (("A", a), ("B", b))
+            ]
+            chart = charts.curves(f"{single.curve_title(name)}{part}", pair)
+            (first if name in single.FIRST else rest).append(chart)
     folded = elements.folded(f"{len(rest)} more curves", charts.charts(rest)) if rest else ""
     return elements.section("curves", "Training", charts.charts(first), folded)
 

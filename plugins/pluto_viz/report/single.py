@@ -14,7 +14,7 @@ from pluto_viz.report.verdicts import FDE, OWN, Verdicts, mean
 
 _MOST_ROWS = 500
 """Scenarios in the table: the worst ones."""
-_FIRST = ("loss", "ade_top1_m", "fde_top1_m", "miss_top1")
+FIRST = ("loss", "ade_top1_m", "fde_top1_m", "miss_top1")
 """Curves that are shown first."""
 _LONGEST = 160
 _BESIDE = "Green where the FDE is below that of constant velocity."
@@ -158,8 +158,8 @@ def _scenario_table(verdicts: Verdicts, order: Sequence[int]) -> str:
 def training(record: Record) -> str:
     """Return curves over epochs."""
     groups = curve_groups(record.curves)
-    made = {name: charts.curves(name, series_of(record.curves, keys)) for name, keys in groups.items()}
-    first = [made.pop(name) for name in _FIRST if name in made]
+    made = {name: charts.curves(curve_title(name), series_of(record.curves, keys)) for name, keys in groups.items()}
+    first = [made.pop(name) for name in FIRST if name in made]
     rest = elements.folded(f"{len(made)} more curves", charts.charts(list(made.values()))) if made else ""
     return elements.section("curves", "Training", charts.charts(first), rest)
 
@@ -168,9 +168,16 @@ def curve_groups(rows: Sequence[Mapping[str, float]]) -> dict[str, list[str]]:
     """Return the keys of curves by the name that they share: `loss` has `train/loss` and `val/loss`."""
     groups: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for row in rows for key in row if key != "epoch"):
+        if not any(row.get(key) for row in rows):  # a term that the experiment does not use
+            continue
         name = "learning rate" if key.startswith("lr") else key.partition("/")[2] or key
         groups.setdefault(name, []).append(key)
     return groups
+
+
+def curve_title(name: str) -> str:
+    """Return the name of a group of curves as words."""
+    return METRICS.get(name, name.replace("_", " "))
 
 
 def series_of(rows: Sequence[Mapping[str, float]], keys: Sequence[str], prefix: str = "") -> list[charts.Series]:
@@ -236,6 +243,8 @@ def experiment(record: Record) -> str:
     results: Mapping[str, Any] = record.results
     machine = {str(name): value for name, value in results.get("machine", {}).items()}
     dataset = {str(name): value for name, value in results.get("data", {}).items()}
+    if "bytes" in dataset:
+        dataset["size"] = size(dataset.pop("bytes"))
     parts = [
         elements.folded("The resolved experiment, each line with its origin", elements.code(anonymous(record.resolved))),
         *(["<h3>Data</h3>", elements.facts(dataset)] if dataset else []),
