@@ -1,10 +1,12 @@
 import gzip
 import json
 import os
+from contextlib import closing
 
 import numpy as np
 import pytest
 
+from pluto_core.api import open_cache
 from pluto_core.cli.main import outcome
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.plugins import Catalogue
@@ -13,6 +15,7 @@ from pluto_core.run.importing import take
 from pluto_core.testing.equality import assert_same
 from pluto_devkit import gzip_cache, trees
 from pluto_devkit.config import ImporterConfig
+from pluto_devkit.exporting import write_cache
 from pluto_devkit.gzip_cache import Entry
 from pluto_devkit.importing import GzipImporter
 
@@ -90,6 +93,19 @@ def test_import(archive, tmp_path, pluto):
     np.testing.assert_allclose(truth["truth/trajectory"], POSES)
     assert truth["truth/speed"] == 10.0
     assert truth["truth/acceleration"] == 0.0
+
+
+def test_export_is_what_was_imported(archive, tmp_path, pluto):
+    """Written back as the devkit stores it, every file holds what it held before, and the list names all of them."""
+    pluto("cache", "import", archive, "--to", tmp_path / "cache")
+    with closing(open_cache(tmp_path / "cache")) as reader:
+        assert write_cache(reader, tmp_path / "again") == 33
+    whole = {entry: names for entry, names in gzip_cache.scan(archive) if len(names) == 3}
+    assert dict(gzip_cache.scan(tmp_path / "again")) == whole
+    for entry, names in whole.items():
+        for name in names:
+            assert_same(gzip_cache.read(tmp_path / "again", entry, name), gzip_cache.read(archive, entry, name))
+    assert len(gzip_cache.read_metadata(tmp_path / "again")) == 33
 
 
 def test_import_goes_on(archive, tmp_path, pluto):
