@@ -19,7 +19,7 @@ HOOKS = {
     )
     if name.startswith("pluto_")
 }
-OF_COMMANDS = {"pluto_doctor_checks": ["doctor"]}
+OF_COMMANDS = {"pluto_doctor_checks": ["doctor"], "pluto_cache_importers": ["cache", "import", ".", "--to", "cache"]}
 """Hooks that a command of their own calls, and that command."""
 
 EXPERIMENT = """

@@ -14,6 +14,8 @@ from pluto_core.testing.guard import inherited_tests
 GUARD = "test_no_test_of_the_suite_is_missing"
 """Proven in test_testing_guard.py."""
 PLUGIN = """
+from types import SimpleNamespace
+
 from pluto_core import Component, hookimpl
 from pluto_core.moments import Finding
 
@@ -28,12 +30,16 @@ def part(**changes):
     )
     return Component("part", **{{**told, **changes}})
 
+def greedy(config, context):
+    return SimpleNamespace(open=lambda path: path)
+
 @hookimpl
 def pluto_{hook}():
     return {answer}
 """
 BETWEEN = "test_builders_and_models_say_what_passes_between_them"
 CHECKS, DOCTOR = "test_doctor_checks", "doctor_checks"
+IMPORTERS = "cache_importers"
 CONFIGS = "test_configs_are_frozen_and_explained"
 BROKEN = {
     "answers nothing of use": ("test_the_plugin_works", "sources", '["no component"]', "no component"),
@@ -87,6 +93,12 @@ BROKEN = {
         '{"Part": "broken_plugin:ill"}',
         "all is broken where nothing is set up: all is lost",
     ),
+    "takes everything for its own": (
+        "test_cache_importers",
+        IMPORTERS,
+        '[part(factory="broken_plugin:greedy")]',
+        "part takes an empty folder for a cache",
+    ),
     "ships no TOML": ("test_presets_are_toml", "presets", '{"odd": "broken_presets:odd.toml"}', "odd.toml"),
 }
 
@@ -102,7 +114,7 @@ def applied(local_plugins, tmp_path, monkeypatch):
 
     def apply(test, hook, answer):
         (tmp_path / "broken_plugin.py").write_text(
-            PLUGIN.format(hook=hook if hook == DOCTOR else f"register_{hook}", answer=answer)
+            PLUGIN.format(hook=hook if hook in {DOCTOR, IMPORTERS} else f"register_{hook}", answer=answer)
         )
         importlib.invalidate_caches()
         sys.modules.pop("broken_plugin", None)
