@@ -14,11 +14,11 @@ import numpy as np
 
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.scene import Scene, Vehicle
+from pluto_devkit.predictions import box, predictions
 
 try:
     from nuplan.common.actor_state.agent import Agent
     from nuplan.common.actor_state.ego_state import EgoState
-    from nuplan.common.actor_state.oriented_box import OrientedBox
     from nuplan.common.actor_state.scene_object import SceneObjectMetadata
     from nuplan.common.actor_state.state_representation import StateSE2, StateVector2D, TimePoint
     from nuplan.common.actor_state.static_object import StaticObject
@@ -129,8 +129,7 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
 
     def get_tracked_objects_at_iteration(self, iteration: int, future_trajectory_sampling: Any = None) -> Any:
         """Return the objects of an iteration."""
-        _no_predictions(future_trajectory_sampling)
-        return self._objects_at(self._step(iteration))
+        return self._objects_at(self._step(iteration), future_trajectory_sampling)
 
     def get_tracked_objects_within_time_window_at_iteration(
         self,
@@ -141,11 +140,10 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
         future_trajectory_sampling: Any = None,
     ) -> Any:
         """Return the objects of all frames around an iteration, by type, time and track."""
-        _no_predictions(future_trajectory_sampling)
         times_us = self.scene.times_us
-        now_us = times_us[self._step(iteration)]
+        now_us, sampling = times_us[self._step(iteration)], future_trajectory_sampling
         inside = (times_us >= now_us - past_time_horizon * 1e6) & (times_us <= now_us + future_time_horizon * 1e6)
-        found = [one for step in np.flatnonzero(inside).tolist() for one in self._objects_at(step).tracked_objects]
+        found = [one for step in np.flatnonzero(inside).tolist() for one in self._objects_at(step, sampling).tracked_objects]
         if filter_track_tokens is not None:
             found = [one for one in found if one.track_token in filter_track_tokens]
         found.sort(key=lambda one: (one.tracked_object_type.value, one.metadata.timestamp_us, one.track_token))
@@ -203,15 +201,15 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
         self, iteration: int, time_horizon: float, num_samples: int | None = None, future_trajectory_sampling: Any = None
     ) -> Iterator[Any]:
         """Yield the objects of past frames, oldest first."""
-        _no_predictions(future_trajectory_sampling)
-        return map(self._objects_at, self._past(iteration, time_horizon, num_samples))
+        steps = self._past(iteration, time_horizon, num_samples)
+        return (self._objects_at(step, future_trajectory_sampling) for step in steps)
 
     def get_future_tracked_objects(
         self, iteration: int, time_horizon: float, num_samples: int | None = None, future_trajectory_sampling: Any = None
     ) -> Iterator[Any]:
         """Yield the objects of future frames."""
-        _no_predictions(future_trajectory_sampling)
-        return map(self._objects_at, self._later(iteration, time_horizon, num_samples))
+        steps = self._later(iteration, time_horizon, num_samples)
+        return (self._objects_at(step, future_trajectory_sampling) for step in steps)
 
     def _step(self, iteration: int) -> int:
         if not 0 <= iteration < self.get_number_of_iterations():
@@ -250,21 +248,23 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
             )
         return self._ego[step]
 
-    def _objects_at(self, step: int) -> Any:
+    def _objects_at(self, step: int, sampling: Any = None) -> Any:
+        if sampling is not None:
+            return DetectionsTracks(TrackedObjects([*self._agents(step, sampling), *self._static_objects(step)]))
         if step not in self._tracks:
             self._tracks[step] = DetectionsTracks(TrackedObjects([*self._agents(step), *self._static_objects(step)]))
         return self._tracks[step]
 
-    def _agents(self, step: int) -> Iterator[Any]:
+    def _agents(self, step: int, sampling: Any = None) -> Iterator[Any]:
         tracks, time_us = self.scene.tracks, int(self.scene.times_us[step])
         for row in np.flatnonzero(tracks.valid[:, step]).tolist():
             yield Agent(
                 tracked_object_type=TrackedObjectType(int(tracks.category[row])),
-                oriented_box=_box(tracks.position[row, step], tracks.heading[row, step], tracks.size[row, step]),
+                oriented_box=box(tracks.position[row, step], tracks.heading[row, step], tracks.size[row, step]),
                 velocity=StateVector2D(*tracks.velocity[row, step].tolist()),
                 metadata=_metadata(tracks.token[row].decode(), row, time_us),
                 angular_velocity=np.nan,
-                predictions=[],
+                predictions=predictions(self.scene, row, step, sampling),
             )
 
     def _static_objects(self, step: int) -> Iterator[Any]:
@@ -274,7 +274,7 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
         for row, token in enumerate(things.token.tolist()):
             yield StaticObject(
                 tracked_object_type=TrackedObjectType(int(things.category[row])),
-                oriented_box=_box(things.position[row], things.heading[row], things.size[row]),
+                oriented_box=box(things.position[row], things.heading[row], things.size[row]),
                 metadata=_metadata(token.decode(), len(self.scene.tracks.token) + row, time_us),
             )
 
@@ -285,11 +285,6 @@ class NuPlanScenario(AbstractScenario):  # type: ignore[misc]
 
 def _again(scene: Scene, map_root: str | None, map_version: str) -> NuPlanScenario:
     return NuPlanScenario(scene, map_root=map_root, map_version=map_version)
-
-
-def _box(position: Any, heading: Any, size: Any) -> Any:
-    width, length = size.tolist()
-    return OrientedBox(StateSE2(*position.tolist(), float(heading)), width=width, length=length, height=0.0)
 
 
 def _metadata(track: str, number: int, time_us: int) -> Any:
@@ -311,9 +306,3 @@ def _parameters(vehicle: Vehicle) -> Any:
 def _no_sensors() -> NoReturn:
     message = "the builder asks for sensor data, which scenes do not hold; use the source 'devkit', whose scenarios do"
     raise PlutoError(message)
-
-
-def _no_predictions(sampling: object) -> None:
-    if sampling is not None:
-        message = "the builder asks for predicted trajectories of objects; use the source 'devkit', whose scenarios have them"
-        raise PlutoError(message)

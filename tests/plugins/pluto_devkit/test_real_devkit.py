@@ -145,6 +145,24 @@ def test_scenario_interface(builders, source, pairs, dataset):
     assert pickle.loads(pickle.dumps(ours)).token == ours.token  # noqa: S301 -- ours
 
 
+def test_predictions(builders, source, pairs):
+    """Objects carry the trajectories that they drive, as the devkit's own do."""
+    from nuplan.planning.simulation.trajectory.trajectory_sampling import TrajectorySampling  # noqa: PLC0415
+
+    from pluto_devkit.scenario import NuPlanScenario  # noqa: PLC0415 -- the devkit may be absent
+
+    identity, theirs = pairs[7]
+    ours = NuPlanScenario(source.load(identity, Window(history_s=0.0, future_s=2.0, interval_s=0.05)))
+    sampling = TrajectorySampling(num_poses=2, time_horizon=1.0)
+    found, expected = (_ways(one.get_tracked_objects_at_iteration(0, sampling)) for one in (ours, theirs))
+    assert found.keys() == expected.keys()
+    assert any(expected.values())
+    for track, ways in expected.items():
+        np.testing.assert_allclose(found[track], ways, atol=1e-6)
+    with pytest.raises(PlutoError, match="future_s"):
+        ours.get_tracked_objects_at_iteration(0, TrajectorySampling(num_poses=4, time_horizon=8.0))
+
+
 def test_what_scenes_do_not_hold_is_told(builders, source, pairs):
     """Questions beyond the window, for sensors or for maps that nobody named end in a message that says what to set."""
     from pluto_devkit.scenario import NuPlanScenario  # noqa: PLC0415 -- the devkit may be absent
@@ -314,6 +332,14 @@ def _rounded(tree):
     if isinstance(tree, list | tuple):
         return [_rounded(value) for value in tree]
     return np.round(tree, 5) + 0.0 if isinstance(tree, np.ndarray) and tree.dtype.kind == "f" else tree
+
+
+def _ways(frame):
+    """The predicted waypoints of the objects of a frame, by track; those that are not there are left out."""
+    return {
+        one.track_token: [[*way] for way in one.predictions[0].valid_waypoints] if one.predictions else []
+        for one in frame.tracked_objects.get_agents()
+    }
 
 
 def _agents(frame):
