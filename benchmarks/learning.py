@@ -24,7 +24,7 @@ from pluto_core import api
 
 mpl.use("agg")
 
-# Why these settings: the reference lines give where (the best one passes the driver's end at 0.2 m), so that the error is how far.
+# Why these settings: reference lines give where (the best one passes the driver's end at 0.2 m), so that the error is how far.
 # Many drives with few scenarios each teach more than few drives with many; one mode a line, because telling modes of 20 m apart
 # takes longer than 15 minutes; the ego token beside each query; rates higher than published, because steps are few.
 NAMES = {
@@ -114,7 +114,7 @@ def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=["town", "heart", "av2", []], help="all but av2 where none is named")
-    parser.add_argument("--minutes", type=float, default=15.0, help="training of the small PLUTO; `heart` takes a third of it")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of each training of the small PLUTO")
     parser.add_argument("--data", type=Path, help="folder of Argoverse 2 sensor logs, for av2")
     parser.add_argument("--epochs", type=int, default=20, help="of each training of av2")
     parser.add_argument("--logs", type=int, default=270, help="drives of the town; two thirds of them are trained on")
@@ -131,7 +131,7 @@ def main() -> None:
             if part == "town":
                 town(lab, options.minutes)
             elif part == "heart":
-                heart(lab, options.minutes / 3)
+                heart(lab, options.minutes)
             else:
                 av2(lab, options.data, options.epochs)
 
