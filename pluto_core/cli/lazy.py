@@ -68,14 +68,15 @@ class LazyGroup(click.Group):
 
 def _summary(entry: EntryPoint) -> str:
     """Return the first line of a command's docstring, from its source: importing it could take seconds."""
-    package, *parts = entry.module.split(".")
+    module, _, command = entry.value.partition(":")
+    package, *parts = module.split(".")
     spec = PathFinder.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         try:
             tree = ast.parse(Path(folder, *parts).with_suffix(".py").read_text(encoding="utf-8"))
         except (OSError, ValueError, SyntaxError):
             continue
-        found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == entry.attr), None)
+        found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command), None)
         text = ast.get_docstring(found) if found is not None else None
         if text:
             return text.partition("\n")[0]
