@@ -77,12 +77,13 @@ def report(
     pluto report runs/001 runs/002            what differs, and what came of it
     pluto report runs/001 --out first.html --open
     """  # noqa: D301 -- as above
+    from pluto_viz.report.record import size
     from pluto_viz.report.writing import write
 
     path = write(
         run, other, out, count=pictures, modules=modules, without=without, note=lambda text: click.echo(text, err=True)
     )
-    click.echo(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"report: {path} ({size(path.stat().st_size)})")
     if show:
         click.launch(str(path))
     return 0
