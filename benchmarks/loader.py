@@ -148,17 +148,15 @@ class Stored:
         )
 
     def loader(
-        self, profile: str, workers: int = 0, *, part: str = "train", contrastive: bool = False, threads: bool = True
+        self, profile: str, workers: int = 0, *, part: str = "train", contrastive: bool = False, threads: int = 1
     ) -> BatchLoader:
         """Return the loader of a profile."""
-        settings = LoaderSettings(batch_size=self.batch_size, workers=workers, drop_last=True)
+        settings = LoaderSettings(batch_size=self.batch_size, workers=workers, drop_last=True, threads=threads)
         augmentations = [Contrastive(ContrastiveConfig())] if contrastive else []
         reader = self.folders[profile].reader((TAG,))
         made = BatchLoader(
             reader, self.listing, spec=self.spec, settings=settings, part=part, seed=0, augmentations=augmentations
         )
-        if not threads:
-            made._filler = attrs.evolve(made._filler, threads=False)  # noqa: SLF001 -- no setting: to see what it gives
         self.loaders.append(made)
         return made
 
@@ -191,8 +189,8 @@ class Stored:
                     made = self.loader(profile, count, contrastive=contrastive)
                     found[Way(f"pluto, {profile}", contrastive, count)] = endless(made.batches)
                     if not count:
-                        alone = self.loader(profile, contrastive=contrastive, threads=False)
-                        found[Way(f"pluto, {profile}, in one thread", contrastive)] = endless(alone.batches)
+                        both = self.loader(profile, contrastive=contrastive, threads=2)
+                        found[Way(f"pluto, {profile}, two threads", contrastive)] = endless(both.batches)
         return found
 
     def batch_bytes(self, *, contrastive: bool = False) -> int:

@@ -53,6 +53,12 @@ class LoaderSettings:
     batch_size: int = setting(32, "Samples in a training batch of one process.", minimum=1)
     eval_batch_size: int | None = setting(None, "Samples in a batch of validation and test; unset: `batch_size`.", minimum=1)
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
+    threads: int = setting(
+        1,
+        "Threads of each such process that vary and copy samples; 2 pays where a processor has nothing to do.",
+        minimum=1,
+        maximum=2,
+    )
     shuffle: bool = setting(default=True, help="Draw training samples in a new order every epoch.")
     drop_last: bool = setting(default=False, help="Leave out the last training batch where it is not full.")
     train_fraction: float = setting(1.0, "Share of the training part to use.", above=0, maximum=1)

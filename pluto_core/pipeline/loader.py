@@ -14,7 +14,6 @@ from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
-from pluto_core.machine import processors
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.crew import Answer, Crews, Request
@@ -75,8 +74,7 @@ class BatchLoader:
         self._sampler = _sampler(self._listing, settings, seed, part)
         links = chain(augmentations, spec) if augmentations else None
         layout = Layout(spec, links.specs if links else None)
-        threads = not settings.workers and processors() > 1
-        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=threads)
+        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=settings.threads > 1)
         self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
         self._ring: Ring | None = None

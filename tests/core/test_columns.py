@@ -140,7 +140,7 @@ def test_lent_batches_are_those_that_are_read(tmp_path, store, verify):
     """Whatever the store and whether or not values are proved, an epoch is the one that a reader of arrays gives."""
     made = world.folder_at(tmp_path / "cache", store)
     world.cache(made, world.listing(2, 12))
-    ours = loader(made.reader(TAGS, verify=verify)).batches(0)
+    ours = loader(made.reader(TAGS, verify=verify), threads=1 + verify).batches(0)
     for one, other in zip(ours, loader(Plain(made.reader(TAGS))).batches(0), strict=True):
         assert one.ids == other.ids
         assert_equal(one.arrays, other.arrays)

@@ -207,6 +207,24 @@ def test_augmentations_follow_each_other():
     assert not np.allclose(anchor, positive)
 
 
+def test_two_threads_make_the_same_batches():
+    """Which thread varies a sample changes no number; a mistake in either is raised."""
+    assert_same(
+        copies(loader(augmentations=[Jitter(), Noise()], threads=2).batches(3)),
+        copies(loader(augmentations=[Jitter(), Noise()]).batches(3)),
+    )
+    with pytest.raises(KeyError, match="agent/position"):
+        list(loader(Lacking(), augmentations=[Jitter()], threads=2).batches(0))
+
+
+class Lacking(DictReader):
+    """A reader whose samples lack what the augmentation needs."""
+
+    def get_many(self, keys):
+        """Return samples without agents."""
+        return [{"number": one["number"]} for one in super().get_many(keys)]
+
+
 def test_roles_given_twice_are_refused():
     """Two augmentations that both give a positive cannot follow each other."""
     with pytest.raises(PlutoError, match="gives the role positive"):
