@@ -69,7 +69,8 @@ ref_free_traj = true
 
 [optimizer]
 use = "adamw"
-lr = 5e-3
+lr = 6e-3
+betas = [0.9, 0.95]
 
 [schedule]
 use = "warmup_cosine"
