@@ -7,6 +7,8 @@ from pluto_core.component import load
 from pluto_core.errors import PlutoError
 
 TARGET = "_target_"
+_OF_HYDRA = frozenset({"_convert_", "_recursive_"})
+"""Keys that tell Hydra how to hand its own containers over; there are none here."""
 
 
 def made(value: Any) -> Any:
@@ -16,7 +18,7 @@ def made(value: Any) -> Any:
         PlutoError: A target does not exist, or refuses its arguments.
     """
     if isinstance(value, Mapping):
-        inner = {key: made(item) for key, item in value.items()}
+        inner = {key: made(item) for key, item in value.items() if key not in _OF_HYDRA}
         return call(str(inner.pop(TARGET)), inner) if TARGET in inner else inner
     return [made(item) for item in value] if isinstance(value, list | tuple) else value
 
@@ -40,7 +42,7 @@ def call(target: str, arguments: Mapping[str, Any]) -> Any:
         if (error.name or "").partition(".")[0] == "nuplan":
             message += "; install nuplan-devkit (docs/coming-from-nuplan-devkit.md says how)"
         raise PlutoError(message) from None
-    given = {key: made(item) for key, item in arguments.items()}
+    given = made({key: item for key, item in arguments.items() if key != TARGET})
     try:
         return function(**given)
     except TypeError as error:

@@ -8,6 +8,8 @@ def test_tables_become_objects():
     """A table with `_target_` becomes what that returns, in Hydra's and in our way of writing, innermost first."""
     table = {"_target_": "fractions.Fraction", "numerator": {"_target_": "builtins:int"}, "denominator": 3}
     assert made(table) == 0
+    assert made({**table, "_convert_": "all"}) == 0
+    assert call("builtins:dict", {"_convert_": "all", "a": 1}) == {"a": 1}
     assert made([{"a": table}, 1]) == [{"a": 0}, 1]
     assert call("fractions:Fraction", {"numerator": 2, "denominator": 3}) * 3 == 2
 
