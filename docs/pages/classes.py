@@ -32,7 +32,7 @@ SECTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
     "Plan": ("What a model's `plan` returns, and what it is compared with.", (plan.Plan, plan.Truth)),
     "Sketch": (
         "What a builder's `sketch` returns.",
-        (sketch.Sketch, sketch.Line, sketch.Box, sketch.Area, sketch.Raster, sketch.Role),
+        (sketch.Sketch, sketch.Line, sketch.Box, sketch.Area, sketch.Track, sketch.Raster, sketch.Role),
     ),
 }
 INTRODUCTION = (
