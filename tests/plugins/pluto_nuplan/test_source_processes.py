@@ -20,16 +20,16 @@ READERS = 3
 def load(source: NuPlanSource, scenarios: list[ScenarioId]) -> list[Scene]:
     """Return scenes: the first one alone, the others together."""
     scenes = [source.load(scenarios[0], WINDOW), *source.load_many(scenarios[1:], WINDOW)]
-    assert not _open_databases()
+    assert not _open_databases(set(source.logs()))
     return [scene for scene in scenes if isinstance(scene, Scene)]
 
 
-def _open_databases() -> list[str]:
-    """Return the logs that this process holds open."""
+def _open_databases(logs: set[str]) -> list[str]:
+    """Return those of the logs that this process holds open."""
     descriptors = Path("/proc/self/fd")
     if not descriptors.is_dir():
         return []
-    return [name for name in (_target(link) for link in descriptors.iterdir()) if name.endswith(".db")]
+    return [name for name in map(_target, descriptors.iterdir()) if Path(name).suffix == ".db" and Path(name).stem in logs]
 
 
 def _target(link: Path) -> str:
