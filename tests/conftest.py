@@ -1,7 +1,9 @@
 """Fixtures of all tests: recorded data, the real command, a clean house."""
 
 import importlib
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +28,32 @@ _SET_BY_OTHERS = (
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 collect_ignore = ["sample_plugin"]  # a distribution of its own; its tests run where it is installed
+
+_USERS = {
+    "torch": r"(torch|pytorch_lightning|pluto_lightning|pluto_planner\.(network|objective|model|weights))",
+    "ray": r"(ray|ray_world)",
+}
+"""What tests import that need a package which may be absent: the core and its data need no torch, and ray is an extra."""
+
+_ABSENT = {
+    package: re.compile(rf"^\s*(import|from) {users}\b", re.MULTILINE)
+    for package, users in _USERS.items()
+    if importlib.util.find_spec(package) is None
+}
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out."""
+    return [f"{package} is not installed: tests that need it are left out" for package in _ABSENT]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules, and folders of tests, that need what is absent."""
+    source = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if not _ABSENT or source.suffix != ".py" or not source.is_file():
+        return None
+    text = source.read_text(encoding="utf-8")
+    return any(needs.search(text) for needs in _ABSENT.values()) or None
 
 
 @pytest.fixture(scope="session")
