@@ -17,6 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pickle import PicklingError
@@ -240,6 +241,7 @@ def _hire(filler: Filler, buffers: tuple[SharedBuffer, ...]) -> _Hand:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=serve, args=(theirs, filler, buffers), daemon=True, name="pluto-loader")
+    resource_tracker.ensure_running()  # which, if it came with the first process, would let Ctrl-C through to that one
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         process.start()

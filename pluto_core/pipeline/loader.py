@@ -186,7 +186,10 @@ class BatchLoader:
         if not isinstance(found, SampleError):
             return key, found
         if self._settings.on_damaged != "replace":
-            message = f'sample {key}: {found}; build it anew with `pluto cache retry`, or set loader.on_damaged = "replace"'
+            message = (
+                f"sample {key}: {found}; `pluto cache verify` finds all that are damaged, and the step cache computes them again; "
+                'or set loader.on_damaged = "replace"'
+            )
             raise PlutoError(message)
         chance = generator(self._seed, "replacement", self._part, epoch, key)
         for row in chance.integers(len(self._listing), size=ATTEMPTS).tolist():
