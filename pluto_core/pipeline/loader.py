@@ -187,7 +187,7 @@ class BatchLoader:
             return key, found
         if self._settings.on_damaged != "replace":
             message = (
-                f"sample {key}: {found}; `pluto cache verify` finds all that are damaged, and the step cache computes them again; "
+                f"sample {key}: {found}; `pluto cache verify` finds all damage, and the step cache computes it again; "
                 'or set loader.on_damaged = "replace"'
             )
             raise PlutoError(message)
