@@ -53,6 +53,10 @@ class ScenarioFilter:
         return frozenset(field.name for field in attrs.fields(type(self)) if getattr(self, field.name) != field.default)
 
 
+SOURCE_FIELDS = frozenset(field.name for field in attrs.fields(ScenarioFilter)) - OWN_FIELDS
+"""Fields that only a source can answer; those with nuPlan's tags, routes and goals answer all of them."""
+
+
 def unanswered(wanted: ScenarioFilter, answers: Iterable[str]) -> list[str]:
     """Return the fields that a filter sets and a source that answers `answers` cannot answer, by name."""
     known = frozenset(answers) | OWN_FIELDS

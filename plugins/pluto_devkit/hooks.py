@@ -3,25 +3,7 @@
 from collections.abc import Iterable
 
 from pluto_core.component import Component, hookimpl
-
-_ANSWERS = frozenset(
-    {
-        "log_names",
-        "scenario_types",
-        "scenario_tokens",
-        "map_names",
-        "remove_invalid_goals",
-        "expand_scenarios",
-        "ego_displacement_minimum_m",
-        "ego_start_speed_threshold",
-        "ego_stop_speed_threshold",
-        "speed_noise_tolerance",
-        "token_set_path",
-        "fraction_in_token_set_threshold",
-        "ego_route_radius",
-    }
-)
-"""Fields of `[filter]` that the devkit's scenario builders apply."""
+from pluto_core.filters import SOURCE_FIELDS
 
 
 @hookimpl
@@ -33,7 +15,7 @@ def pluto_register_sources() -> Iterable[Component]:
             factory="pluto_devkit.source:make",
             config="pluto_devkit.config:DevkitSourceConfig",
             extra="devkit",
-            facts={"answers": _ANSWERS},
+            facts={"answers": SOURCE_FIELDS},
             summary="Scenarios of an AbstractScenarioBuilder of nuplan-devkit.",
         )
     ]

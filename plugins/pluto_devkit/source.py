@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pluto_core.component import Context
 from pluto_core.errors import Reason, SampleError
-from pluto_core.filters import ScenarioFilter
+from pluto_core.filters import SOURCE_FIELDS, ScenarioFilter
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.maps import MapView
@@ -25,29 +25,11 @@ READER = "devkit/1"
 _TILES = 16
 """Extracts of maps that are kept."""
 
-ANSWERS = frozenset(
-    {
-        "log_names",
-        "scenario_types",
-        "scenario_tokens",
-        "map_names",
-        "remove_invalid_goals",
-        "expand_scenarios",
-        "ego_displacement_minimum_m",
-        "ego_start_speed_threshold",
-        "ego_stop_speed_threshold",
-        "ego_route_radius",
-        "token_set_path",
-        "fraction_in_token_set_threshold",
-        "speed_noise_tolerance",
-    }
-)
-
 
 class DevkitSource:
     """Scenarios of an `AbstractScenarioBuilder`. Pickled, it takes its settings along and makes its builder anew."""
 
-    answers = ANSWERS
+    answers = SOURCE_FIELDS
 
     def __init__(self, config: DevkitSourceConfig) -> None:
         """Make the scenario builder.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from pluto_core.component import Component, hookimpl
+from pluto_core.filters import SOURCE_FIELDS
 
 _FILTERS = (
     "training_scenarios_tiny",
@@ -15,25 +16,6 @@ _FILTERS = (
 )
 _SOURCES = ("nuplan", "nuplan_mini", "nuplan_boston", "nuplan_challenge")
 
-_ANSWERS = frozenset(
-    {
-        "log_names",
-        "scenario_types",
-        "scenario_tokens",
-        "map_names",
-        "remove_invalid_goals",
-        "expand_scenarios",
-        "ego_displacement_minimum_m",
-        "ego_start_speed_threshold",
-        "ego_stop_speed_threshold",
-        "speed_noise_tolerance",
-        "token_set_path",
-        "fraction_in_token_set_threshold",
-        "ego_route_radius",
-    }
-)
-"""Fields of `[filter]` that the source applies."""
-
 
 @hookimpl
 def pluto_register_sources() -> Iterable[Component]:
@@ -43,7 +25,7 @@ def pluto_register_sources() -> Iterable[Component]:
             "nuplan",
             factory="pluto_nuplan.source:make",
             config="pluto_nuplan.config:NuPlanConfig",
-            facts={"answers": _ANSWERS},
+            facts={"answers": SOURCE_FIELDS},
             summary="nuPlan logs and maps, read natively.",
         )
     ]
