@@ -26,7 +26,8 @@ mpl.use("agg")
 
 # Why these settings: reference lines give where (the best one passes the driver's end at 0.2 m), so that the error is how far.
 # Many drives with few scenarios each teach more than few drives with many; one mode a line, because telling modes of 20 m apart
-# takes longer than 15 minutes; the ego token beside each query; rates higher than published, because steps are few.
+# takes longer than 15 minutes; the ego token beside each query; rates higher than published, because steps are few, and
+# higher still for the last layers of the heads, which begin at millimetres and have to reach a hundred metres.
 NAMES = {
     "planner": "trained",
     "untrained": "the same, untrained",
@@ -71,6 +72,10 @@ ref_free_traj = true
 use = "adamw"
 lr = 6e-3
 betas = [0.9, 0.95]
+[optimizer.lr_factors]
+"*loc_*.mlp.3.*" = 20.0
+"*vel_*.mlp.3.*" = 5.0
+"ref_free_decoder.mlp.3.*" = 20.0
 
 [schedule]
 use = "warmup_cosine"

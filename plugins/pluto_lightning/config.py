@@ -48,12 +48,23 @@ class LightningConfig:
 
 @attrs.frozen(kw_only=True)
 class AdamWConfig:
-    """AdamW in two groups: weights of linear layers, convolutions and attention decay; biases, norms and embeddings do not."""
+    """AdamW in two groups: weights of linear layers, convolutions and attention decay; biases, norms and embeddings do not.
+
+    Each group is divided further where `lr_factors` gives some parameters another rate.
+    """
 
     lr: float = setting(1e-3, "Learning rate at its peak.", above=0)
     weight_decay: float = setting(1e-4, "Decay of the first group.", minimum=0)
     betas: tuple[float, float] = setting((0.9, 0.999), "Decay rates of both moments.")
     eps: float = setting(1e-8, "Added to the denominator.", above=0)
+    lr_factors: dict[str, float] = attrs.field(
+        factory=dict,
+        metadata={
+            "help": "What to multiply the learning rate with for parameters whose name fits a pattern such as `decoder.*`; of "
+            "several that fit, the first one counts.",
+            "above": 0,
+        },
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -1,9 +1,13 @@
-"""Which parameters are decayed: weights that multiply, and no others."""
+"""Which parameters are decayed (weights that multiply, and no others), and which learn at a rate of their own."""
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import TypedDict
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from pluto_core.errors import PlutoError
 
 
 class ParameterGroup(TypedDict):
@@ -34,6 +38,29 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[ParameterGr
         {"params": [named[name] for name in decayed], "weight_decay": weight_decay},
         {"params": [named[name] for name in rest], "weight_decay": 0.0},
     ]
+
+
+def by_factor(module: nn.Module, factors: Mapping[str, float]) -> dict[nn.Parameter, float]:
+    """Return what the learning rate of each parameter is multiplied with; 1 where no pattern fits its name.
+
+    Args:
+        module: Any module.
+        factors: By pattern of shells (`*`, `?`, `[...]`); of several that fit, the first one counts.
+
+    Raises:
+        PlutoError: A pattern fits no parameter.
+    """
+    named = dict(module.named_parameters())
+    for pattern in factors:
+        if not any(fnmatchcase(name, pattern) for name in named):
+            message = (
+                f"optimizer.lr_factors: {pattern!r} fits no parameter of the model; its first are {', '.join(list(named)[:5])}"
+            )
+            raise PlutoError(message)
+    return {
+        parameter: next((factor for pattern, factor in factors.items() if fnmatchcase(name, pattern)), 1.0)
+        for name, parameter in named.items()
+    }
 
 
 def _not_decayed(module: nn.Module) -> set[nn.Parameter]:

@@ -7,6 +7,7 @@ import torch
 from pluto_basics import schema
 from pluto_basics.config import EgoHistoryConfig, EgoTrajectoryConfig
 from pluto_core.component import Context
+from pluto_core.experiment import read
 from pluto_core.plan import Plan, Truth, constant_velocity, displacement_errors
 from pluto_lightning import needs
 from pluto_lightning.config import AdamWConfig, EgoMlpConfig, EgoMlpObjectiveConfig
@@ -175,3 +176,10 @@ def test_what_it_asks_for_is_what_the_builders_give():
     for dim, size in wanted.dims.items():
         key, axis = dim.split(":")
         assert given[key].dims[int(axis)] == size
+
+
+def test_its_experiment_is_judged_on_the_scenarios_of_sanity(repository):
+    """Source, filter, splitter and seed of both experiments are the same, so that their tables can be compared."""
+    both = [read(repository / "experiments" / name).settings for name in ("ego_mlp.toml", "sanity.toml")]
+    for section in ("seed", "source", "filter", "splitter"):
+        assert both[0][section] == both[1][section], section

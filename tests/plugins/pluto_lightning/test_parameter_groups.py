@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from pluto_core.component import Context
+from pluto_core.errors import PlutoError
 from pluto_lightning.config import AdamWConfig
 from pluto_lightning.optimizers import make_adamw
 from pluto_lightning.parameter_groups import parameter_groups
@@ -66,3 +67,26 @@ def test_the_defaults_are_the_published_ones():
     """Learning rate 1e-3, decay 1e-4, betas 0.9 and 0.999, epsilon 1e-8."""
     config = AdamWConfig()
     assert (config.lr, config.weight_decay, config.betas, config.eps) == (1e-3, 1e-4, (0.9, 0.999), 1e-8)
+
+
+def test_parameters_with_a_rate_of_their_own():
+    """Every parameter is stepped once, at the rate of the first pattern that fits; what decays is as without factors."""
+    module = Mixed()
+    config = AdamWConfig(lr=0.5, weight_decay=0.1, lr_factors={"conv.*": 4.0, "*norm.*": 2.0, "*.weight": 3.0})
+    groups = make_adamw(config, Context())(module, batch_size=8).param_groups
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    rates = {names[id(one)]: group["lr"] for group in groups for one in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(rates) == len(names)
+    assert rates["conv.bias"] == rates["conv.weight"] == 2.0
+    assert rates["norm.weight"] == rates["batch_norm.bias"] == 1.0
+    assert rates["linear.weight"] == rates["attention.out_proj.weight"] == 1.5
+    assert rates["linear.bias"] == rates["position"] == 0.5
+    decayed = {names[id(one)] for group in groups if group["weight_decay"] for one in group["params"]}
+    assert decayed == {"attention.in_proj_weight", "attention.out_proj.weight", "conv.weight", "linear.weight"}
+
+
+def test_a_pattern_that_fits_nothing_is_told():
+    """A factor for parameters that the model does not have is refused with the pattern and names that there are."""
+    config = AdamWConfig(lr_factors={"decoder.*": 2.0})
+    with pytest.raises(PlutoError, match=r"'decoder\.\*' fits no parameter of the model; its first are position, linear"):
+        make_adamw(config, Context())(Mixed(), batch_size=8)
