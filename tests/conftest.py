@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,8 @@ import pytest
 
 from pluto_core.plugins import Catalogue
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: programs of tests must still hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks as small as the tests' are slower on several threads
 
 _SET_BY_OTHERS = (

@@ -1,6 +1,7 @@
 """The model `pluto`: the network, and its outputs as a plan."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from pluto_planner.network.batch import Batch, Group, Outputs
 from pluto_planner.network.planner import PlutoNetwork
 from pluto_planner.network.reference import misfit
 from pluto_planner.weights import network_settings, read_weights
+
+Network = TypeVar("Network", bound=PlutoNetwork)
 
 _NO_LINE = -1e5
 """Logits of padded reference lines lie below this."""
@@ -74,7 +77,15 @@ def make(config: PlutoModelConfig, _context: Context) -> PlutoModel:
     Raises:
         PlutoError: The file is no such weights, or they are another network's.
     """
-    model = PlutoModel(**network_settings(config))
+    return with_weights(PlutoModel(**network_settings(config)), config)
+
+
+def with_weights(model: Network, config: PlutoModelConfig) -> Network:
+    """Return the network, with the weights of the file that the settings name, if they do.
+
+    Raises:
+        PlutoError: The file is no such weights, or they are another network's.
+    """
     if config.weights is not None:
         path = Path(config.weights).expanduser()
         weights = read_weights(path)

@@ -32,6 +32,8 @@ _FENCE = re.compile(
 _COMMAND = re.compile(r"^\s*(?:\$ )?((?:[A-Z_]+=\S+ )*pluto .+)$", re.MULTILINE)
 _INDENTED = re.compile(r"^ {4}.*$", re.MULTILINE)
 _BREAKS = {"&&", "||", "|", ";", ">", "2>", "#"}
+_NOT_OURS = ("PLUTO_", "PIP_", "PYTHON", "CI")
+"""Beginnings of variables that a reader of the page does not have; where CI is set, progress is printed as lines."""
 
 
 @attrs.frozen
@@ -134,7 +136,7 @@ class Reader:
         command.write_text(f'#!/bin/sh\nexec "{environment}/bin/python" -m pluto_core.cli.main "$@"\n', encoding="utf-8")
         command.chmod(0o755)
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PLUTO_", "PIP_", "PYTHON"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)},
             "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "PLUTO_CACHE_HOME": str(cache_home),
             "PYTHONUTF8": "1",
