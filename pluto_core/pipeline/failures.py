@@ -1,20 +1,20 @@
-"""`failures.jsonl`: the scenarios that gave no sample, and why.
+"""`failures.jsonl`: the scenarios that gave no sample, or whose sample failed when it was read, and why.
 
-Every session appends to a file of its own under `failures/`, so that a killed process loses at most the line it was
-writing; the files are merged into `failures.jsonl` when a run ends.
+Every session of the cache step appends to a file of its own under `failures/`, so that a killed process loses at most the
+line it was writing; the files are merged into `failures.jsonl` when a run ends.
 """
 
 import fcntl
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import attrs
 
-from pluto_core.errors import Reason
+from pluto_core.errors import PlutoError, Reason
 from pluto_core.pipeline.durable import write_file
 from pluto_core.scene import ScenarioId
 
@@ -35,6 +35,8 @@ class Failure:
     detail: str
     traceback: str = ""
     """Of exceptions; the end of it where it is very long."""
+    shard: str = ""
+    """Shard that holds a sample which failed when it was read; empty where the sample failed when it was built."""
 
     def line(self) -> bytes:
         """Return the failure as one line of JSON."""
@@ -44,8 +46,19 @@ class Failure:
             "reason": self.reason.value,
             "detail": self.detail,
             "traceback": self.traceback[-_LONGEST_TRACEBACK:],
+            **({"shard": self.shard} if self.shard else {}),
         }
         return (json.dumps(fields) + "\n").encode()
+
+    @classmethod
+    def of_value(cls, key: bytes, *, shard: str, reason: Reason, detail: str) -> "Failure | None":
+        """Return the failure of a stored value by its key in the shard; None where damage left no scenario in that."""
+        tag, _, scenario = key.partition(b"|")
+        try:
+            named = ScenarioId.from_key(scenario.decode())
+            return cls(scenario=named, builder=tag.decode(), reason=reason, detail=detail, shard=shard)
+        except (PlutoError, UnicodeDecodeError):
+            return None
 
     @classmethod
     def from_line(cls, line: bytes) -> "Failure | None":
@@ -59,6 +72,7 @@ class Failure:
                 reason=Reason(fields["reason"]),
                 detail=str(fields["detail"]),
                 traceback=str(fields.get("traceback", "")),
+                shard=str(fields.get("shard", "")),
             )
         except (ValueError, KeyError, TypeError):
             return None
@@ -89,6 +103,14 @@ class FailureLog:
             os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
+
+
+def append(cache: Path, found: Iterable[Failure]) -> None:
+    """Add failures to those that are merged; the caller holds the gate of the cache."""
+    with (cache / NAME).open("a+b") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+        torn = file.read(1) not in {b"", b"\n"}  # by a power failure
+        file.write(b"\n" * torn + b"".join(failure.line() for failure in found))
 
 
 def read(cache: Path) -> Failures:

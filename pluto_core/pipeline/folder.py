@@ -5,8 +5,8 @@ listings/       what each filter took
 shards/         sealed shards
 unsealed/       shards being written, each with its owner's lock
 index.bin       which shard holds what
-failures.jsonl  scenarios that gave no sample; failures/: of sessions that still run
-damaged.jsonl   values that `pluto cache verify` found damaged, and why; damaged/: shards that cannot be read
+failures.jsonl  scenarios that gave no sample, or one that failed when it was read; failures/: of sessions that still run
+damaged.jsonl   values that are left out since they failed when they were read; damaged/: shards that cannot be read
 locks/          who runs
 """
 
@@ -27,7 +27,7 @@ from pluto_core.pipeline import failures, index, listings, manifest
 from pluto_core.pipeline.checking import MakeBuilders
 from pluto_core.pipeline.durable import explained, leftovers, remove, write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
-from pluto_core.pipeline.index import Index
+from pluto_core.pipeline.index import Index, shard_key
 from pluto_core.pipeline.inspection import Damage
 from pluto_core.pipeline.locks import Lock, hold_run
 from pluto_core.pipeline.manifest import Manifest
@@ -169,10 +169,10 @@ class CacheFolder:
         return [f"the shard {self.shards.path(name)} cannot be read: {why}" for name, why in self.index().unreadable.items()]
 
     def missing(self, listing: Listing, tags: Sequence[str], *, retry: bool = False) -> dict[str, Rows]:
-        """Return for each builder the rows of the listing that have neither a sample nor, unless `retry`, a known failure."""
+        """Return for each builder the rows of the listing that lack its sample and, unless `retry`, did not fail to give it."""
         keys = listings.keys_of(listing)
         known = self.index()
-        failed = {} if retry else self.failures()
+        failed = frozenset() if retry else {key for key, failure in self.failures().items() if not failure.shard}
         todo = {}
         for tag in tags:
             rows = np.flatnonzero(known.places_of(tag, keys) < 0)
@@ -215,7 +215,7 @@ class CacheFolder:
         for name, why in self.index().unreadable.items():
             note(f"the shard {name} cannot be read ({why}); its samples are computed again")
             self.shards.set_aside(name)
-        known = self.index()
+        known = self._without_failed(note)
         with explained(self.path), self.gate():
             failures.merge(self.path, lambda tag, key: bool(known.places_of(tag, np.asarray([key.encode()]))[0] >= 0))
         return known
@@ -227,6 +227,34 @@ class CacheFolder:
         lock = Lock.take(self.path / LOCKS / "tidy", wait=True)
         with lock or contextlib.nullcontext():
             yield
+
+    def note_failed(self, damaged: Mapping[str, Sequence[Damage]]) -> None:
+        """Make samples that failed when they were read, by name of shard, rows of the failures."""
+        found = [
+            failures.Failure.of_value(one.key, shard=name, reason=one.reason, detail=one.detail)
+            for name, some in damaged.items()
+            for one in some
+        ]
+        with self.gate():
+            failures.append(self.path, filter(None, found))
+
+    def _without_failed(self, note: Note) -> Index:
+        """Leave samples that failed when they were read out of the index, and return that."""
+        known = self.index()
+        failed: dict[str, list[Damage]] = {}
+        for (tag, key), failure in self.failures().items():
+            place = int(known.places_of(tag, np.asarray([key.encode()]))[0]) if failure.shard else -1
+            if place >= 0 and known.shards[place].name == failure.shard:  # elsewhere it was computed again since
+                failed.setdefault(failure.shard, []).append(Damage(shard_key(tag, key), failure.reason, failure.detail))
+        if not failed:
+            return known
+        count = sum(map(len, failed.values()))
+        told = (
+            "1 sample failed when it was read; it is" if count == 1 else f"{count} samples failed when they were read; they are"
+        )
+        note(f"{told} computed again")
+        self.drop(failed)
+        return self.index()
 
     def drop(self, damaged: Mapping[str, Sequence[Damage]]) -> None:
         """Leave damaged values, by name of shard, out of the index from now on; the cache step computes them again."""

@@ -162,6 +162,7 @@ def verify(
         for name in unreadable:
             folder.shards.set_aside(name)
         if damaged:
+            folder.note_failed(damaged)
             folder.drop(damaged)
         folder.forget_index()
         after = folder.tidy()

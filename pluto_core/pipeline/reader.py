@@ -17,6 +17,7 @@ from pluto_core.pipeline import codec, listings
 from pluto_core.pipeline.checking import Check, MakeBuilders, checks_of
 from pluto_core.pipeline.columns import Column, columns_of
 from pluto_core.pipeline.index import Index, shard_key
+from pluto_core.pipeline.inspection import Damage
 from pluto_core.protocols import ShardReader
 from pluto_core.samples import Sample, check
 
@@ -88,6 +89,7 @@ class CacheReader:
         self.spec: Mapping[str, ArraySpec] = arrays.join(self._specs.items())
         """Spec of the merged samples."""
         self._readers: dict[int, ShardReader] = {}
+        self._failed: set[bytes] = set()
 
     @property
     def shared(self) -> bool:
@@ -229,9 +231,17 @@ class CacheReader:
                 self._checks[tag](sample)
         except SampleError as error:
             shard = self.index.shards[found.shard].name
+            self._note_failed(shard, Damage(found.key, error.reason, error.detail))
             where = f"{found.key.decode()} in {shard}: {error.detail}; run `pluto cache verify`"
             raise SampleError(error.reason, where) from None
         return sample if wanted is None else {name: sample[name] for name in sample.keys() & wanted}
+
+    def _note_failed(self, shard: str, damage: Damage) -> None:
+        """Make a sample that cannot be used a row of the failures, where the cache can be written."""
+        if damage.key not in self._failed:
+            self._failed.add(damage.key)
+            with contextlib.suppress(OSError):
+                self.folder.note_failed({shard: [damage]})
 
     def close(self) -> None:
         """Let go of all shards; the next read opens them again."""
@@ -242,4 +252,4 @@ class CacheReader:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
         kept = ("folder", "tags", "_verify", "_make_builders", "_specs", "spec")
-        return {**{name: self.__dict__[name] for name in kept}, "_readers": {}}
+        return {**{name: self.__dict__[name] for name in kept}, "_readers": {}, "_failed": set()}
