@@ -19,7 +19,6 @@ _COLUMNS = ("token", "log_name", "scenario_type", "map_name")
 _COUNTED = ("type", "map", "log")
 _MOST = 100
 """Rows of one table of counts."""
-_FEW = 5
 
 
 @click.command()
@@ -45,6 +44,8 @@ def scenarios(
     selected = select(source, experiment.filter, experiment.seed)
     for log, reason, detail in source.problems():
         click.echo(f"left out {log}: {reason.value}: {detail}", err=True)
+    for sentence in selected.unmet:
+        click.echo(sentence, err=True)
     if target is None:
         _summary(selected)
     else:
@@ -80,10 +81,6 @@ def _summary(selected: "Selected") -> None:
     for column in _COUNTED:
         _counts(column, [getattr(counts, f"{column}s") for _, counts in selected.stages])
     click.echo(f"\nhash of the list: {selected.listing.digest()}")
-    missing = selected.missing_tokens
-    if missing:
-        shown = ", ".join(missing[:_FEW]) + (f" and {len(missing) - _FEW} more" if len(missing) > _FEW else "")
-        click.echo(f"{len(missing):>9,}  tokens of filter.scenario_tokens were not found: {shown}", err=True)
 
 
 def _counts(title: str, stages: list[dict[str, int]]) -> None:

@@ -8,7 +8,7 @@ import bisect
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ Rows = npt.NDArray[np.int64]
 
 UNKNOWN = "unknown"
 """Type of frames without a tag; a limit drops these first."""
+_SHOWN = 5
+"""How many names a sentence holds at most."""
 _MOTION = ("ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_stop_speed_threshold")
 _COLUMN_STAGES = (_MOTION, ("fraction_in_token_set_threshold",), ("ego_route_radius",))
 
@@ -42,11 +44,22 @@ class Selected:
     """Name of each stage that acted (`candidates` first) and the counts after it."""
     missing_tokens: tuple[str, ...] = ()
     """Tokens that `scenario_tokens` names and that are not among the candidates."""
+    missing_logs: tuple[str, ...] = ()
+    """Logs that `log_names` names and that have no candidate."""
 
     @property
     def funnel(self) -> list[tuple[str, int]]:
         """Return each stage and the number of scenarios after it."""
         return [(name, counts.total) for name, counts in self.stages]
+
+    @property
+    def unmet(self) -> list[str]:
+        """Return a sentence for each list of the filter that names what is not there."""
+        missing = (
+            ("filter.scenario_tokens", "tokens were not found", self.missing_tokens),
+            ("filter.log_names", "logs have no scenario", self.missing_logs),
+        )
+        return [f"{field}: {len(names):,} {what}: {_few(names)}" for field, what, names in missing if names]
 
 
 def select(source: ScenarioSource, wanted: ScenarioFilter, seed: int) -> Selected:
@@ -58,7 +71,7 @@ def select(source: ScenarioSource, wanted: ScenarioFilter, seed: int) -> Selecte
     check_filter(wanted, source.answers)
     listing = source.list(wanted)
     stages = [("candidates", count(listing))]
-    missing = missing_tokens(listing, wanted.scenario_tokens or ())
+    tokens, logs = missing_tokens(listing, wanted.scenario_tokens or ()), _missing_logs(listing, wanted.log_names or ())
     for name, stage in _counting_stages(wanted, seed):
         listing = listing.take(stage(listing))
         stages.append((name, count(listing)))
@@ -72,7 +85,7 @@ def select(source: ScenarioSource, wanted: ScenarioFilter, seed: int) -> Selecte
                 listing = listing.take(kept)
                 stages.append((name, count(listing)))
     listing = listing.take(_final_order(listing, shuffle=wanted.shuffle, seed=seed))
-    return Selected(listing=listing, stages=tuple(stages), missing_tokens=missing)
+    return Selected(listing=listing, stages=tuple(stages), missing_tokens=tokens, missing_logs=logs)
 
 
 def check_filter(wanted: ScenarioFilter, answers: Iterable[str]) -> None:
@@ -96,6 +109,15 @@ def missing_tokens(listing: Listing, tokens: Iterable[str]) -> tuple[str, ...]:
         return ()
     found = frozenset(np.unique(listing.tokens).tolist())
     return tuple(token for token in asked if token.encode() not in found)
+
+
+def _missing_logs(listing: Listing, logs: Iterable[str]) -> tuple[str, ...]:
+    found = {listing.logs.values[code] for code in np.unique(listing.logs.codes)}
+    return tuple(log for log in dict.fromkeys(logs) if log not in found)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
 
 
 def filter_digest(wanted: ScenarioFilter, identity: Identity | None, seed: int = 0) -> str:
@@ -174,7 +196,8 @@ def _at_most_in_total(listing: Listing, limit: float, draw_seed: int | None) -> 
         fewer = _some(unknowns, len(unknowns) - (total - wanted), draw_seed, "limit_total_scenarios/unknown")
         return _ascending([others, fewer])
     by_token = others[np.argsort(listing.tokens[others], kind="stable")]
-    return _ascending([_some(by_token, wanted, draw_seed, "limit_total_scenarios")])
+    # From here on they stand by token, as in nuPlan: of two at one time, the next stage takes the one with the lesser token.
+    return _some(by_token, wanted, draw_seed, "limit_total_scenarios")
 
 
 def _apart_in_time(listing: Listing, gap_s: float) -> Rows:

@@ -161,6 +161,8 @@ class Workspace:
     def _explain(self, selected: Selected) -> None:
         for log, reason, detail in self.lister.problems() if self.lister else ():
             self.note(f"log {log} left out: {reason.value}: {detail}")
+        for sentence in selected.unmet:
+            self.note(sentence)
         if len(selected.listing) == 0:
             stages = ", ".join(f"{stage} {count}" for stage, count in selected.funnel)
             message = f"the filter takes no scenario ({stages}); loosen [filter]"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pluto_core.errors import PlutoError
@@ -44,6 +44,16 @@ def rows_of(types, *, step_us=1_000_000, scatter=7):
     count = len(types)
     order = [(index * scatter) % count for index in range(count)] if count % scatter else list(range(count))
     return [(ScenarioId("log", f"{order[index]:016x}", index * step_us), kind, "town") for index, kind in enumerate(types)]
+
+
+def rows_of_two_logs(types, *, scatter=7):
+    """Return rows of two logs that were driven at the same times; the tokens of both are mixed."""
+    half = len(types) // 2
+    rows = rows_of(types[: 2 * half], scatter=scatter)
+    return [
+        (ScenarioId(f"log-{place // half}", one.token, one.start_us % (half * 1_000_000)), kind, town)
+        for place, (one, kind, town) in enumerate(rows)
+    ]
 
 
 def tokens(selected):
@@ -94,11 +104,13 @@ def reference(rows, wanted):
     per_type=st.none() | st.integers(1, 9),
     limit=st.none() | st.integers(1, 60) | st.floats(0.01, 0.99),
     gap_s=st.none() | st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]),
+    make_rows=st.sampled_from([rows_of, rows_of_two_logs]),
 )
-def test_counting_stages_follow_the_specification(types, per_type, limit, gap_s):
-    """Limits and thresholds on columns take what a plain walk through the specification takes."""
+@example(types=["turn"] * 10, per_type=None, limit=9, gap_s=0.5, make_rows=rows_of_two_logs)
+def test_counting_stages_follow_the_specification(types, per_type, limit, gap_s, make_rows):
+    """Limits and thresholds on columns take what a plain walk through the specification takes, also of equal times."""
     wanted = ScenarioFilter(num_scenarios_per_type=per_type, limit_total_scenarios=limit, timestamp_threshold_s=gap_s)
-    rows = rows_of(types)
+    rows = make_rows(types)
     assert tokens(select(RowSource(rows), wanted, seed=0)) == reference(rows, wanted)
 
 
