@@ -41,8 +41,9 @@ class Mistake:
     problem: str
 
     def __str__(self) -> str:
-        """Return `where: key: problem`, leaving out what is empty."""
-        return ": ".join(part for part in (self.where, self.key, self.problem) if part)
+        """Return `where: key: problem`, leaving out what is empty; what a terminal would obey is written as an escape."""
+        text = ": ".join(part for part in (self.where, self.key, self.problem) if part)
+        return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
 
 
 class ExperimentError(PlutoError):

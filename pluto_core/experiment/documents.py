@@ -1,6 +1,8 @@
 """Texts of experiments: files, presets, `--set`, each as nodes with lines."""
 
+import ast
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -10,9 +12,11 @@ import attrs
 from pluto_core.errors import ExperimentError, Mistake, PlutoError
 from pluto_core.experiment import tomltext
 from pluto_core.experiment.lines import line_of_each
-from pluto_core.experiment.nodes import SETTINGS_RANK, GivenText, Node, Origin, build, merge
+from pluto_core.experiment.nodes import SETTINGS_RANK, GivenText, Node, Origin, build, dotted, merge
 
 PRESET_PREFIX = "preset:"
+_NAMES = re.compile(r"\((['\"].*)\)")
+"""A key as tomllib writes it: `('source', 'inner')`."""
 
 
 @attrs.frozen
@@ -38,18 +42,18 @@ def from_file(path: FilePath, *, rank: int = 0) -> Document:
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise ExperimentError([Mistake(f"{label}:{line}", "", "the file is not UTF-8 text; save it as UTF-8")]) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ExperimentError([Mistake(label, "", _unreadable(path, error))]) from None
     return Document(label, parse(text, label, rank), path.parent)
 
 
-def _unreadable(path: FilePath, error: OSError) -> str:
-    if path.is_dir():
+def _unreadable(path: FilePath, error: OSError | ValueError) -> str:
+    if os.path.isdir(path):  # noqa: PTH112 -- unlike Path.is_dir, it raises nothing
         files = sorted(found.name for found in path.glob("*.toml"))
         return f"this is a folder; name a file{f' in it, such as {files[0]}' if files else ''}"
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    return f"the file cannot be read: {error.strerror or error}"
+    return f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def parse(text: str, label: str, rank: int) -> Node:
@@ -69,18 +73,26 @@ def parse(text: str, label: str, rank: int) -> Node:
 
 
 def _syntax(label: str, message: str, text: str) -> Mistake:
-    problem, _, position = message.partition(" (at ")
+    message, _, position = message.partition(" (at ")
+    problem = f"this is no valid TOML: {_NAMES.sub(_as_written, message)}"
     if position.startswith("line "):
         line, _, column = position.removeprefix("line ").rstrip(")").partition(", column ")
-        return Mistake(f"{label}:{line}", "", f"this is no valid TOML: {problem} (column {column})")
-    line = str(text.count("\n") + 1) if position else "1"
-    return Mistake(f"{label}:{line}", "", f"this is no valid TOML: {problem}")
+        return Mistake(f"{label}:{line}", "", f"{problem} (column {column})")
+    return Mistake(f"{label}:{text.count(chr(10)) + 1}" if position else label, "", problem)
+
+
+def _as_written(names: "re.Match[str]") -> str:
+    """Return a key that tomllib gives as a tuple of Python as it is written in TOML."""
+    try:
+        return dotted(ast.literal_eval(names.group()))
+    except (SyntaxError, ValueError):
+        return names.group()
 
 
 def parent_path(child: Document, named: str) -> FilePath:
     """Return the path of the file that `extends` names, relative to the child's folder."""
     folder = child.folder or FilePath()
-    return FilePath(os.path.normpath(folder / FilePath(named).expanduser()))
+    return FilePath(os.path.normpath(folder / os.path.expanduser(named)))  # noqa: PTH111 -- unlike Path's, it raises nothing
 
 
 def with_settings(root: Node, settings: Sequence[str]) -> tuple[Node, list[Mistake]]:

@@ -1,5 +1,6 @@
 """From a file, what it extends, `--set` and presets to one tree of nodes."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -49,15 +50,23 @@ class _Reader:
         if not isinstance(node.value, str):
             self.mistakes.append(Mistake(str(node.origin), "extends", "must be one string: a file, or preset:NAME"))
             return None
-        return self.variables.text(node.value, node.origin, ("extends",))
+        return self.name_in(node, ("extends",))
+
+    def name_in(self, node: Node, path: Path) -> str | None:
+        """Return the name in a string that must be known at once; None where it needs a variable that is not set."""
+        before = len(self.variables.unset)
+        text = self.variables.text(node.value, node.origin, path)
+        missing = self.variables.unset[before:]
+        self.mistakes += missing
+        return None if missing else text
 
     def files(self, path: FilePath) -> tuple[list[Document], str | None]:
         """Return the file and the files that it extends, and the preset at the end of the chain, if any."""
         chain = [from_file(path)]
-        seen = [path.resolve()]
+        seen = [_identity(path)]
         while (parent := self.parent_of(chain[-1])) is not None and not parent.startswith(PRESET_PREFIX):
             found = parent_path(chain[-1], parent)
-            seen.append(found.resolve())
+            seen.append(_identity(found))
             if seen[-1] in seen[:-1]:
                 names = [document.label for document in chain] + [str(found)]
                 self._blame_extends(chain[-1], f"goes in a circle: {' -> '.join(names)}")
@@ -105,6 +114,14 @@ class _Reader:
         return found
 
 
+def _identity(path: FilePath) -> str:
+    """Return what two paths of one file have in common; of what is no path at all, the text."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return str(path)
+
+
 def preset_text(catalogue: Catalogue, name: str) -> str:
     """Return the text of a preset.
 
@@ -139,7 +156,7 @@ def read_layers(
     reader = _Reader(Variables(environment))
     chain, preset = reader.files(path)
     without_presets, _ = _merged(chain, settings)
-    catalogue = load_catalogue(_plugin_names(without_presets))
+    catalogue = load_catalogue(_plugin_names(without_presets, environment))
     chain += reader.presets(chain, preset, catalogue)
     root, mistakes = _merged(chain, settings)
     root = _lay_presets(root, catalogue, reader)
@@ -159,9 +176,9 @@ def _merged(chain: Sequence[Document], settings: Sequence[str]) -> tuple[Node, l
     return Node({key: child for key, child in root.value.items() if key != "extends"}, root.origin), mistakes
 
 
-def _plugin_names(root: Node) -> list[str]:
+def _plugin_names(root: Node, environment: Mapping[str, str]) -> list[str]:
     node = root.value.get("plugins")
-    names: Any = node.plain() if node else []
+    names: Any = Variables(environment).expand(node).plain() if node else []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
@@ -189,8 +206,11 @@ def _laid(table: Node, section: str, path: Path, catalogue: Catalogue, reader: _
     if not isinstance(node.value, str):
         reader.mistakes.append(Mistake(where, key, "must be a string, the name of a preset"))
         return Node(rest, table.origin)
+    name = reader.name_in(node, (*path, "preset"))
+    if name is None:
+        return Node(rest, table.origin)
     try:
-        under = _preset_table(reader.variables.text(node.value, node.origin, (*path, "preset")), section, catalogue)
+        under = _preset_table(name, section, catalogue)
     except ExperimentError as error:
         reader.mistakes += error.mistakes
     except PlutoError as error:

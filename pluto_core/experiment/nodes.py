@@ -8,6 +8,7 @@ import attrs
 
 from pluto_core.errors import Mistake
 from pluto_core.experiment.lines import Path
+from pluto_core.experiment.tomltext import write_key
 
 SETTINGS_RANK = 1
 """Rank of the first `--set`; the file itself has 0, what it extends -1 and so on."""
@@ -102,7 +103,7 @@ def merge(lower: Node, upper: Node) -> Node:
 
 def dotted(path: Path) -> str:
     """Return a path as it is written after `--set`."""
-    return ".".join(str(part) for part in path)
+    return ".".join(write_key(part) if isinstance(part, str) else str(part) for part in path)
 
 
 @attrs.define
@@ -134,10 +135,11 @@ class Variables:
         def replaced(match: "re.Match[str]") -> str:
             name, default = match.groups()
             if name is None:
-                problem = "'${' begins an environment variable: write ${NAME} or ${NAME:default}"
-                self.mistakes.append(Mistake(str(origin), dotted(path), problem))
+                self._blame("'${' begins an environment variable: write ${NAME} or ${NAME:default}", origin, path)
             elif name in self.environment:
-                return self.environment[name]
+                if _is_text(self.environment[name]):
+                    return self.environment[name]
+                self._blame(f"the environment variable {name} is no UTF-8 text", origin, path)
             elif default is not None:
                 return str(default)
             else:
@@ -146,6 +148,20 @@ class Variables:
             return match.group()
 
         return _VARIABLE.sub(replaced, text)
+
+    def _blame(self, problem: str, origin: Origin, path: Path) -> None:
+        mistake = Mistake(str(origin), dotted(path), problem)
+        if mistake not in self.mistakes:
+            self.mistakes.append(mistake)
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a string can be written; Python keeps bytes that are no text as halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def settings(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:

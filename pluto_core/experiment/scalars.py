@@ -124,6 +124,8 @@ def read(value: Any, hint: Any) -> tuple[Any, str | None]:
         return None, wrong(value if not isinstance(value, list | dict) else plain_sort(value), hint)
     if isinstance(value, float) and math.isnan(value):
         return None, "must be a number, not nan"
+    if isinstance(value, str) and "\0" in value:
+        return None, "must not hold the character NUL"
     if hint is float:
         return _as_float(value)
     return (pathlib.Path(value) if hint is pathlib.Path else value), None
@@ -159,9 +161,12 @@ def shown(value: Any) -> str:
     """Return a value as mistakes name it: sort and text, shortened."""
     if isinstance(value, list | tuple | Mapping):
         return kind_of(value)
+    return f"the {kind_of(value).partition(' ')[2]} {_short(value)}"
+
+
+def _short(value: Any) -> str:
     text = write_value(value)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-    return f"the {kind_of(value).partition(' ')[2]} {text}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def describe(hint: Any) -> str:
@@ -212,5 +217,5 @@ def out_of_bounds(value: Any, bounds: Mapping[Any, Any]) -> str | None:
         return None
     for name, words, comparison in _BOUNDS:
         if bounds.get(name) is not None and not comparison(value, bounds[name]):
-            return f"must be {words} {write_value(bounds[name])}, not {write_value(value)}"
+            return f"must be {words} {write_value(bounds[name])}, not {_short(value)}"
     return None

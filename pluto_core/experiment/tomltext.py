@@ -1,5 +1,6 @@
 """TOML as text: reading with the standard library, writing values."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,10 @@ else:
 TomlError = tomllib.TOMLDecodeError
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_DEEPEST = 100
+_MANY_DIGITS = re.compile("[0-9_]{1000,}")
+"""What may be more digits than Python reads (4300 by default)."""
+_MANY_BITS = 10_000
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -22,10 +27,39 @@ def loads(text: str) -> dict[str, Any]:
         TomlError: It is no valid TOML.
     """
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
+    except TomlError:
+        raise
+    except ValueError:
+        raise TomlError(_too_long(text)) from None
     except RecursionError:
+        table = None
+    if table is None or _depth(table) > _DEEPEST:
         message = "Arrays or tables are nested too deeply"
-        raise TomlError(message) from None
+        raise TomlError(message)
+    return table
+
+
+def _too_long(text: str) -> str:
+    """Return what is wrong with a text in which Python refuses to read a number, and where, as tomllib says it."""
+    number = max(_MANY_DIGITS.finditer(text), key=lambda found: len(found.group()), default=None)
+    start = number.start() if number else 0
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    return f"A number has too many digits (at line {line}, column {column})"
+
+
+def _depth(table: Any) -> int:
+    """Return how deeply arrays and tables are nested, without recursion: dotted keys nest as deep as they are long."""
+    depth, level = 0, [table]
+    while level:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(inner, list | Mapping)
+        ]
+    return depth
 
 
 def write_key(key: str) -> str:
@@ -44,7 +78,8 @@ def write_value(value: Any) -> str:
     if isinstance(value, str):
         return f'"{"".join(_escaped(character) for character in value)}"'
     if isinstance(value, int | float):
-        return repr(value)  # `inf` and `nan` are TOML, too
+        enormous = isinstance(value, int) and value.bit_length() > _MANY_BITS  # Python writes so many digits only in base 16
+        return hex(value) if enormous else repr(value)  # `inf` and `nan` are TOML, too
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{write_key(key)} = {write_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

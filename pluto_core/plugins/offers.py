@@ -56,8 +56,12 @@ def ask(manager: pluggy.PluginManager, plugin: Plugin, module: Any) -> Offers:
     """Return what a registered plugin offers.
 
     Raises:
-        PlutoError: An answer is not what the hook's documentation says, or one of its components occurs twice.
+        PlutoError: There is no hook in it, an answer is not what the hook's documentation says, or one of its components
+            occurs twice.
     """
+    if not manager.get_hookcallers(module):
+        message = "it holds no hook; mark its functions with @hookimpl"
+        raise PlutoError(message)
     offered: dict[str, tuple[Component, ...]] = {}
     for kind in KINDS:
         answer = _call(manager, kind.hook, module)

@@ -71,6 +71,7 @@ def test_nothing_is_kept_between_catalogues(installed):
         ("unimportable", "it failed to import: ModuleNotFoundError: No module named 'no_such_library'"),
         ("hook_misspelt", "there is no hook 'pluto_register_model'; did you mean 'pluto_register_models'?"),
         ("raises_in_hook", "ZeroDivisionError: division by zero"),
+        ("json", "it holds no hook; mark its functions with @hookimpl"),
         ("wrong_answer", "pluto_register_sources returned 'toy' where a Component belongs"),
     ],
 )

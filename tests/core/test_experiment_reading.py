@@ -1,5 +1,6 @@
 """What an experiment file becomes: layers, settings, defaults, builders that the model asks for, the resolved text."""
 
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -276,8 +277,15 @@ def test_resolved_repeats(load):
         assert [found.config for found in again.selected(section)] == [found.config for found in experiment.selected(section)]
 
 
+def test_a_variable_that_is_no_text(load):
+    """Bytes of a variable that are no UTF-8 could not be written to `run.toml`: a mistake, not a crash later."""
+    with pytest.raises(ExperimentError) as caught:
+        load(BASE.replace("logs", "${ODD}"), ODD=os.fsdecode(b"/data/\xff"))
+    assert [mistake.problem for mistake in caught.value.mistakes] == ["the environment variable ODD is no UTF-8 text"]
+
+
 def test_local_plugin(tmp_path, monkeypatch):
-    """A module beside the file can be named in `plugins`; the resolved text names it too."""
+    """A module beside the file can be named in `plugins`, also by a variable; the resolved text names it too."""
     (tmp_path / "beside_the_file.py").write_text(
         "import attrs\nfrom pluto_core import Component, hookimpl\n\n"
         "@attrs.frozen(kw_only=True)\nclass Config:\n    size: int = 1\n\n\n"
@@ -287,11 +295,11 @@ def test_local_plugin(tmp_path, monkeypatch):
     )
     path = tmp_path / "a.toml"
     path.write_text(
-        'steps = ["cache"]\nplugins = ["beside_the_file"]\n[source]\nuse = "beside"\n[[features]]\nuse = "pluto"\n',
+        'steps = ["cache"]\nplugins = ["beside_${WHERE}"]\n[source]\nuse = "beside"\n[[features]]\nuse = "pluto"\n',
         encoding="utf-8",
     )
     monkeypatch.setattr(sys, "path", [*sys.path])
-    experiment = read(path, environment={})
+    experiment = read(path, environment={"WHERE": "the_file"})
     assert config(experiment).size == 1
     assert 'plugins = ["beside_the_file"]' in experiment.resolved
 
