@@ -1,5 +1,7 @@
 """What passes between the core and workers, loaders and trainers."""
 
+import pickle
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,16 @@ class Lost:
 
     reason: Reason
     detail: str
+
+
+def portable(error: BaseException) -> tuple[BaseException, str]:
+    """Return an error, or one that says the same where it cannot be sent to another process, and its traceback."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- a proof that it survives, on our own bytes
+    except Exception:  # noqa: BLE001 -- whatever keeps it from being sent
+        return RuntimeError(f"{type(error).__name__}: {error}"), trace
+    return error, trace
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -18,6 +18,19 @@ def memory() -> dict[str, int]:
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in rows if rest.split()[:1]}
 
 
+def held_bytes(process: int | None = None) -> int | None:
+    """Return the memory that a process (None: this one) holds for itself, in bytes; None where the system does not tell.
+
+    Pages of mapped files (shards, maps) do not count: the kernel takes those back where it needs them.
+    """
+    place = "self" if process is None else str(process)
+    try:
+        resident, shared = Path(f"/proc/{place}/statm").read_text("ascii").split()[1:3]
+    except (OSError, ValueError):
+        return None
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
 def gpus() -> list[str]:
     """Return the models that the NVIDIA driver shows; torch is not asked, because importing it takes seconds."""
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))

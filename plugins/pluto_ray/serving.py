@@ -6,7 +6,6 @@ import pickle
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import attrs
 import ray
 
 from pluto_core import PlutoError
-from pluto_core.jobs import Batch, Lost
+from pluto_core.jobs import Batch, Lost, portable
+from pluto_core.machine import held_bytes
 from pluto_core.pipeline.folder import LOCKS, CacheFolder
 from pluto_core.pipeline.locks import Owner
 from pluto_core.pipeline.session import CacheJob
@@ -106,7 +106,7 @@ class Serving:
             self._session = job_of(order).open(slot).__enter__()
             self._check_start()
         except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
-            failed = _portable(error)
+            failed = portable(error)
             with contextlib.suppress(Exception):  # what ended the session is told, not what followed
                 self._exit(error)
             return Answer(failed=failed)
@@ -127,7 +127,7 @@ class Serving:
                 if time.monotonic() >= until:
                     return Answer(results=tuple(results))
         except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
-            failed = _portable(error)
+            failed = portable(error)
             with contextlib.suppress(Exception):  # what ended the session is told, not what followed
                 self._exit(error)
             return Answer(results=tuple(results), failed=failed)
@@ -138,7 +138,7 @@ class Serving:
         try:
             self._exit(None)
         except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
-            return Answer(failed=_portable(error))
+            return Answer(failed=portable(error))
         return Answer(over=True)
 
     def _check_start(self) -> None:
@@ -149,28 +149,19 @@ class Serving:
         """
         if self._too_large() and self._held_bytes is not None:
             message = (
-                f"worker.memory_mb = {self._held_bytes / 1e6:g}: an actor holds {_held() / 1e6:.0f} MB before its first "
-                "scenario; allow at least twice as much"
+                f"worker.memory_mb = {self._held_bytes / 1e6:g}: an actor holds {(held_bytes() or 0) / 1e6:.0f} MB before "
+                "its first scenario; allow at least twice as much"
             )
             raise PlutoError(message)
 
     def _too_large(self) -> bool:
-        return self._held_bytes is not None and _held() > self._held_bytes
+        return self._held_bytes is not None and (held_bytes() or 0) > self._held_bytes
 
     def _exit(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
         self._work = iter(())
         if session is not None:
             session.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-
-
-def _held() -> int:
-    """Return the memory that this process holds for itself, in bytes; 0 where the system does not tell."""
-    try:
-        resident, mapped = Path("/proc/self/statm").read_text("ascii").split()[1:3]
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(mapped)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def job_of(order: Order) -> Job:
@@ -197,13 +188,3 @@ def holds(driver: Owner, cache: Path) -> bool:
     """Return whether a process is seen to hold the cache in a folder."""
     found = [Owner.read(path) for path in (cache / LOCKS).glob("run-*")]
     return any(one is not None and (one.host, one.process) == (driver.host, driver.process) for one in found)
-
-
-def _portable(error: BaseException) -> tuple[BaseException, str]:
-    """Return the error, or one that says the same where it cannot be sent, and its traceback."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- a proof that it survives, on our own bytes
-    except Exception:  # noqa: BLE001 -- whatever keeps it from being sent
-        return RuntimeError(f"{type(error).__name__}: {error}"), trace
-    return error, trace

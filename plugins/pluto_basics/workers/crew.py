@@ -12,10 +12,10 @@ from typing import Any
 
 import attrs
 
-from pluto_basics.workers.memory import held_bytes
 from pluto_basics.workers.serving import HELD_BACK, Limits, Message, serve
 from pluto_core.errors import Reason
 from pluto_core.jobs import Batch, Lost
+from pluto_core.machine import held_bytes
 from pluto_core.pipeline.dealing import Deal
 from pluto_core.protocols import Job
 

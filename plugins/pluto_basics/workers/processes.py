@@ -11,9 +11,9 @@ import attrs
 
 from pluto_basics.config import ProcessesConfig
 from pluto_basics.workers.crew import Crew, Result
-from pluto_basics.workers.memory import held_bytes
 from pluto_core.component import Context
 from pluto_core.jobs import Batch
+from pluto_core.machine import held_bytes
 from pluto_core.protocols import Job
 
 

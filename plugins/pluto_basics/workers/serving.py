@@ -2,18 +2,16 @@
 
 import contextlib
 import enum
-import pickle
 import signal
-import traceback
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
 import attrs
 
-from pluto_basics.workers.memory import held_bytes
 from pluto_core.errors import PlutoError
-from pluto_core.jobs import Batch, Lost
+from pluto_core.jobs import Batch, Lost, portable
+from pluto_core.machine import held_bytes
 from pluto_core.protocols import Job, Session
 
 HELD_BACK = (signal.SIGINT, signal.SIGTERM)
@@ -94,7 +92,7 @@ def serve(pipe: Connection, job: Job, slot: int, limits: Limits) -> None:
         return
     except BaseException as error:  # noqa: BLE001 -- it is raised where the results are awaited
         with contextlib.suppress(_AloneError):
-            _say(pipe, Message.FAILED, _portable(error))
+            _say(pipe, Message.FAILED, portable(error))
     finally:
         pipe.close()
 
@@ -132,13 +130,3 @@ def _say(pipe: Connection, message: Message, content: Any = None) -> None:
         pipe.send((message, content))
     except OSError:
         raise _AloneError from None
-
-
-def _portable(error: BaseException) -> tuple[BaseException, str]:
-    """Return the error, or one that says the same where it cannot be sent, and its traceback."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- a proof that it survives, on our own bytes
-    except Exception:  # noqa: BLE001 -- whatever keeps it from being sent
-        return RuntimeError(f"{type(error).__name__}: {error}"), trace
-    return error, trace
