@@ -14,6 +14,9 @@ STEPS: tuple[Step, ...] = ("cache", "train", "validate", "test")
 
 
 def _each_once(_owner: object, _attribute: object, value: tuple[str, ...]) -> None:
+    if not value:
+        message = f"names no step; there are {', '.join(STEPS)}"
+        raise ValueError(message)
     twice = sorted({step for step in value if value.count(step) > 1})
     if twice:
         message = f"names {twice[0]!r} twice"

@@ -1,5 +1,6 @@
 """The command `pluto`: which commands there are, and how it ends."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,8 @@ def _told(error: Exception) -> int:
     """Tell the user of a mistake and return the exit code; raise again what is a bug."""
     from pluto_core.errors import PlutoError  # not above: `--help` needs neither it nor what it is made with
 
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # whoever asks first: the name is the user's
+        error = PlutoError(f"{error.strerror}: {error.filename}")
     if not isinstance(error, PlutoError):
         raise error
     mark = click.style("error:", fg="red", bold=True) if not os.environ.get("NO_COLOR") else "error:"

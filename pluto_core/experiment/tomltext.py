@@ -16,7 +16,8 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f
 _DEEPEST = 100
 _MANY_DIGITS = re.compile("[0-9_]{1000,}")
 """What may be more digits than Python reads (4300 by default)."""
-_MANY_BITS = 10_000
+_MOST_IN_TENS = 10**1000
+"""Python writes longer numbers in base 16 only."""
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -78,8 +79,8 @@ def write_value(value: Any) -> str:
     if isinstance(value, str):
         return f'"{"".join(_escaped(character) for character in value)}"'
     if isinstance(value, int | float):
-        enormous = isinstance(value, int) and value.bit_length() > _MANY_BITS  # Python writes so many digits only in base 16
-        return hex(value) if enormous else repr(value)  # `inf` and `nan` are TOML, too
+        enormous = isinstance(value, int) and abs(value) > _MOST_IN_TENS
+        return f"{value:#x}" if enormous else repr(value)  # `inf` and `nan` are TOML, too
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{write_key(key)} = {write_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

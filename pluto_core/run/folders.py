@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.durable import write_file
 
 RESOLVED = "run.toml"
 _STATE = "state.json"
@@ -54,9 +54,7 @@ class Run:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file in one step."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(value, indent=2, sort_keys=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_file(path, (json.dumps(value, indent=2, sort_keys=False) + "\n").encode())
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
@@ -89,20 +87,19 @@ def claim(output_dir: Path, resolved: str, settings: Mapping[str, Any], *, fresh
         PlutoError: The folder cannot be written.
     """
     digest = digest_of(settings)
-    same = [run for run in existing(output_dir) if run.digest == digest]
-    if same and not fresh and (again or same[-1].status != "finished"):
-        same[-1].continued = True
-        same[-1].close("running")
-        return same[-1]
     try:
+        same = [run for run in existing(output_dir) if run.digest == digest]
+        if same and not fresh and (again or same[-1].status != "finished"):
+            same[-1].continued = True
+            same[-1].close("running")
+            return same[-1]
         output_dir.mkdir(parents=True, exist_ok=True)
-        path = _next_folder(output_dir)
+        run = Run(_next_folder(output_dir), digest)
+        (run.path / RESOLVED).write_text(resolved, encoding="utf-8")
+        run.save()
     except OSError as error:
         message = f"cannot make a run folder in {output_dir}: {error.strerror}; choose another with --out"
         raise PlutoError(message) from None
-    (path / RESOLVED).write_text(resolved, encoding="utf-8")
-    run = Run(path, digest)
-    run.save()
     return run
 
 

@@ -1,5 +1,7 @@
 """How the command ends: exit codes, one message for mistakes, tracebacks for bugs."""
 
+import errno
+
 import click
 import pytest
 
@@ -38,6 +40,7 @@ def _raising(error):
         (ExperimentError([Mistake("a:1", "b", "c"), Mistake("a:2", "", "d")]), 1, "error: a:1: b: c\nerror: a:2: d\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (click.UsageError("what?"), 2, "Error: what?\n"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), 1, f"error: File name too long: {'a' * 300}\n"),
     ],
 )
 def test_errors(ending, capsys, error, code, text):
