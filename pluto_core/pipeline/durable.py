@@ -5,11 +5,15 @@ import errno
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from pluto_core.errors import PlutoError
+
+_ABANDONED_S = 3600.0
+"""Age from which on the file of a writer is that of a killed one."""
 
 
 @contextlib.contextmanager
@@ -27,7 +31,11 @@ def explained(place: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step; whoever reads meanwhile sees the old content or the new one."""
+    """Put `data` at `path` in one step; whoever reads meanwhile sees the old content or the new one.
+
+    What writers of the same file left who were killed an hour ago or more is removed.
+    """
+    _sweep(path)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         with beside.open("wb") as file:
@@ -48,6 +56,13 @@ def leftovers(path: Path) -> list[Path]:
         return [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _sweep(path: Path) -> None:
+    for left in leftovers(path):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
 
 
 def sync_folder(path: Path) -> None:

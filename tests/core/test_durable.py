@@ -1,0 +1,54 @@
+"""Files that are whole or absent, and what killed writers of them leave."""
+
+import os
+import time
+
+import pytest
+
+from pluto_core.pipeline.durable import leftovers, write_file
+from pluto_core.run.folders import claim, existing
+
+
+def left(path, *, age_s):
+    """Leave what a writer of a file leaves that was killed some time ago."""
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    beside.write_bytes(b"half")
+    os.utime(beside, (time.time() - age_s,) * 2)
+    return beside
+
+
+def test_what_killed_writers_left_goes_with_the_next_write(tmp_path):
+    """Files of writers that died an hour ago are removed; those of writers that may live, and other files, are not."""
+    path = tmp_path / "index.bin"
+    dead, alive = left(path, age_s=4000), left(path, age_s=1000)
+    other = left(tmp_path / "other.bin", age_s=4000)
+    write_file(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    assert not dead.exists()
+    assert leftovers(path) == [alive]
+    assert other.exists()
+
+
+def test_a_writer_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    """A disk that refuses costs neither what was there nor a stray file."""
+    path = tmp_path / "state.json"
+    write_file(path, b"old")
+
+    def full(_descriptor):
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_file(path, b"new")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"old"]
+
+
+def test_the_state_of_a_run_leaves_nothing_behind(tmp_path):
+    """What a run leaves that was killed while it noted its state is gone when the run goes on."""
+    run = claim(tmp_path, "", {"seed": 0}, fresh=False, again=False)
+    left(run.path / "state.json", age_s=4000)
+    again = claim(tmp_path, "", {"seed": 0}, fresh=False, again=False)
+    assert again.path == run.path
+    assert again.continued
+    assert sorted(entry.name for entry in run.path.iterdir()) == ["run.toml", "state.json"]
+    assert [one.status for one in existing(tmp_path)] == ["running"]
