@@ -35,13 +35,13 @@ def log_file(dataset: DatasetSummary) -> Path:
 
 
 def _boxes_by_step(golden, first_future: int):
-    """Yield (step, tracks, boxes) of every frame of a recorded scenario that shows boxes."""
+    """Yield (step, tracks, boxes) of every frame of a recorded scenario, those without boxes too."""
     parts = {"past": 20 - len(golden["ego_past"]), "now": 20, "future": first_future}
     for part, first in parts.items():
         tracks, boxes = golden[f"{part}_track"], golden[f"{part}_box"]
         frames = golden[f"{part}_frame"] if part != "now" else np.zeros(len(tracks), np.int64)
-        for frame in np.unique(frames):
-            yield first + int(frame), tracks[frames == frame], boxes[frames == frame]
+        for frame in range(len(golden[f"ego_{part}"])):
+            yield first + frame, tracks[frames == frame], boxes[frames == frame]
 
 
 def _assert_same_ego(scene: Scene, golden) -> None:
@@ -77,7 +77,7 @@ def _assert_same_present(scene: Scene, golden) -> None:
 
 @pytest.mark.parametrize("world", ["town", "tilted"])
 def test_every_recorded_scenario_reads_the_same(shared_data: Path, tmp_path: Path, world: str) -> None:
-    """Ego rows, boxes of every frame, row order, lights, route and goal equal the reference stack's, to 1e-6."""
+    """Ego rows, boxes of every frame, row order, lights, route, goal and type equal the reference stack's, to 1e-6."""
     folder = shared_data / "golden" / world
     source = NuPlanSource(NuPlanConfig(data_root=str(folder)), cache_home=tmp_path)
     files = sorted((folder / "reader" / "scenarios").glob("*.npz"))
@@ -94,7 +94,7 @@ def test_every_recorded_scenario_reads_the_same(shared_data: Path, tmp_path: Pat
         assert [str(block) for block in scene.route] == golden["route"].tolist()
         assert scene.goal is not None
         assert np.abs(scene.goal - golden["goal"]).max() < 1e-6
-        assert scene.map.name == str(golden["map_name"])
+        assert (scene.map.name, scene.scenario_type) == (str(golden["map_name"]), str(golden["scenario_type"]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

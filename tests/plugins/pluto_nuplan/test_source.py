@@ -1,10 +1,12 @@
 """The source `nuplan`: what it finds, what it refuses, and that it goes on."""
 
+import json
 import pickle
 import shutil
 import sqlite3
 from pathlib import Path
 
+import adbc_driver_sqlite
 import numpy as np
 import pytest
 
@@ -128,6 +130,24 @@ def test_a_map_that_is_missing_is_named(tmp_path: Path, dataset: DatasetSummary,
     assert refusal(source, scenario).reason is Reason.MISSING_MAP
 
 
+def test_maps_of_another_version(tmp_path: Path, dataset: DatasetSummary, home: Path, source: NuPlanSource) -> None:
+    """`map_version` names the index of the maps, which names the folder of each location."""
+    maps = tmp_path / "maps"
+    shutil.copytree(dataset.map_root, maps)
+    index = json.loads((maps / "nuplan-maps-v1.0.json").read_text(encoding="utf-8"))
+    (maps / "nuplan-maps-v1.0.json").unlink()
+    (package,) = maps.glob("*/*/map.gpkg")
+    package.parent.rename(package.parent.with_name("ours"))
+    index[package.parts[-3]]["version"] = "ours"
+    (maps / "next.json").write_text(json.dumps(index), encoding="utf-8")
+    config = NuPlanConfig(data_root=str(dataset.data_root), map_root=str(maps), map_version="next")
+    scenario = first_scenario(source)
+    scene = NuPlanSource(config, cache_home=home).load(scenario, WINDOW)
+    assert_equal_scenes(scene, source.load(scenario, WINDOW))
+    assert scene.map.name == package.parts[-3]
+    assert len(scene.map.lanes.ids)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -161,6 +181,22 @@ def test_many_scenes_equal_single_ones(source: NuPlanSource, dataset: DatasetSum
         scene.check()
         alone = NuPlanSource(NuPlanConfig(data_root=str(dataset.root)), cache_home=home)
         assert_equal_scenes(scene, alone.load(scene.id, WINDOW))
+
+
+def test_files_are_opened_a_few_times(source: NuPlanSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log is opened as often for many scenarios as for one: for its index, its tracks, its indices, and what they show."""
+    opened, connect = [], adbc_driver_sqlite.connect
+    monkeypatch.setattr(adbc_driver_sqlite, "connect", lambda uri: opened.append(uri) or connect(uri))
+    listing = source.list(EVERYTHING)
+    assert len(opened) == len(listing.logs.values)
+    count = {}
+    for rows in ([0], range(40)):
+        opened.clear()
+        copy = pickle.loads(pickle.dumps(source))  # noqa: S301 -- our own; it has read nothing
+        assert all(isinstance(scene, Scene) for scene in copy.load_many([listing.id(row) for row in rows], WINDOW))
+        count[len(rows)] = len(opened)
+    assert count[1] <= 5
+    assert count[40] <= 5
 
 
 def test_a_narrower_window_is_a_part_of_a_wider_one(source: NuPlanSource) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from pluto_core.errors import Reason, SampleError
+from pluto_core.experiment import read
 from pluto_core.filters import ScenarioFilter
+from pluto_core.run.workspace import Workspace
 from pluto_core.scene import ScenarioId, Window
 from pluto_nuplan.config import NuPlanConfig
 from pluto_nuplan.source import NuPlanSource
@@ -237,3 +239,38 @@ def test_routes_keep_the_ids_that_can_be_read(damaged: Damage, text: str, ids: l
     """A route is the numbers in its text, in their order, however large."""
     source = damaged(f"UPDATE scene SET roadblock_ids = '{text}'")
     assert source.load(first_scenario(source), WINDOW).route.tolist() == ids
+
+
+EXPERIMENT = """
+name = "damaged"
+steps = ["cache"]
+[source]
+use = "nuplan"
+data_root = "{logs}"
+map_root = "{maps}"
+[filter]
+timestamp_threshold_s = 1.0
+[cache]
+path = "{cache}"
+[worker]
+use = "sequential"
+[[features]]
+use = "ego_history"
+"""
+
+
+def test_a_run_goes_on(damaged: Damage, dataset: DatasetSummary, tmp_path: Path) -> None:
+    """A cache step leaves out what is no log, writes down each scenario it cannot read with the reason, and does the others."""
+    damaged(f"UPDATE lidar_box SET x = NULL WHERE {IN_WINDOW}")
+    (tmp_path / "logs" / "stray.db").write_text("hello", encoding="utf-8")
+    folders = {"logs": tmp_path / "logs", "maps": dataset.map_root, "cache": tmp_path / "cache"}
+    (tmp_path / "damaged.toml").write_text(EXPERIMENT.format(**folders), encoding="utf-8")
+    said: list[str] = []
+    workspace = Workspace(read(tmp_path / "damaged.toml", environment={}), said.append)
+    report = workspace.cache(lambda _progress: None)
+    assert any(text.startswith("log stray left out: unreadable_log") for text in said)
+    failures = workspace.folder.failures().values()
+    whole, broken = sorted(log for log in workspace.source.logs() if log != "stray")[::-1]
+    assert {(failure.scenario.log, failure.reason) for failure in failures} == {(broken, Reason.BROKEN_ROWS)}
+    assert report.done == report.asked - len(failures)
+    assert whole in workspace.stored.logs.values
