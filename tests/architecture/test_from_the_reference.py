@@ -16,7 +16,10 @@ EXPERIMENT = """
 group experiment experiment_name job_name experiment_uid date_format output_dir seed log_config enable_profiling gpu verbose
 logger_level logger_format_string max_number_of_workers metric_dir aggregator_metric_dir runner_report_file
 selected_simulation_metrics distribute_by_scenario distributed_timeout_seconds objective training_metric
-objective_aggregate_mode data_augmentation data_augmentation_scheduler warm_up_lr_scheduler epochs warmup_epochs lr
+objective_aggregate_mode data_augmentation data_augmentation_scheduler warm_up_lr_scheduler warm_up_steps epochs warmup_epochs lr
+augment_prob max_augment_prob max_aug_attribute_pct_increase pct_time_increasing scheduling_strategy
+avg_displacement_error final_displacement_error avg_heading_error final_heading_error agents_avg_displacement_error
+agents_final_displacement_error agents_avg_heading_error agents_final_heading_error
 weight_decay checkpoint use_contrast_loss use_collision_loss regulate_yaw objective.weight optimizer.lr optimizer.betas
 optimizer.weight_decay splitter.log_splits
 """
@@ -28,6 +31,11 @@ TABLES = {
         timestamp_threshold_s ego_displacement_minimum_m ego_start_speed_threshold ego_stop_speed_threshold
         speed_noise_tolerance expand_scenarios remove_invalid_goals shuffle token_set_path fraction_in_token_set_threshold
         ego_route_radius""",
+    "scenario_builder": """data_root db_files map_root map_version sensor_root include_cameras scenario_mapping
+        vehicle_parameters max_workers verbose""",
+    "optimizer": "momentum dampening nesterov",
+    "lr_scheduler": """max_lr pct_start anneal_strategy div_factor final_div_factor cycle_momentum base_momentum max_momentum
+        epochs steps_per_epoch last_epoch milestones gamma""",
     "lightning.trainer.params": """max_time max_epochs check_val_every_n_epoch val_check_interval limit_train_batches
         limit_val_batches limit_test_batches gpus accelerator precision amp_level num_nodes auto_scale_batch_size auto_lr_find
         terminate_on_nan num_sanity_val_steps fast_dev_run accumulate_grad_batches track_grad_norm gradient_clip_val
@@ -48,10 +56,21 @@ py_func=cache py_func=train py_func=validate py_func=test scenario_builder=nupla
 scenario_builder=nuplan_boston scenario_builder=nuplan_challenge optimizer=adam optimizer=adamw optimizer=sgd
 lr_scheduler=one_cycle_lr lr_scheduler=multistep_lr worker=sequential worker=single_machine_thread_pool
 worker=ray_distributed splitter=nuplan
-scenario_filter=training_scenarios_1M scenario_filter=training_scenarios_tiny model=pluto_model
+scenario_filter=one_continuous_log scenario_filter=training_scenarios scenario_filter=training_scenarios_1M
+scenario_filter=training_scenarios_tiny scenario_filter=val14_benchmark scenario_filter=random14_benchmark
+scenario_filter=test14-hard scenario_filter=test14-random
+objective=imitation_objective objective=trajectory_weight_decay_imitation_objective objective=agents_imitation_objective
+data_augmentation=contrastive_scenario_generator data_augmentation=simple_agent_augmentation
+data_augmentation=gaussian_smooth_agent_augmentation data_augmentation=kinematic_agent_augmentation
+data_augmentation=kinematic_history_agent_augmentation data_augmentation=kinematic_history_generic_agent_augmentation
+data_augmentation=agent_dropout_augmentation data_augmentation=generic_agent_dropout_augmentation
+model=pluto_model model=raster_model model=vector_model model=simple_vector_model model=urban_driver_open_loop_model
 """
-KEYS = {*EXPERIMENT.split(), *CHOICES.split()} | {f"{table}.{key}" for table, keys in TABLES.items() for key in keys.split()}
-"""Keys and choices of the reference's configuration."""
+VARIABLES = "NUPLAN_DATA_ROOT NUPLAN_MAPS_ROOT NUPLAN_EXP_ROOT NUPLAN_DATA_STORE NUPLAN_DATA_ROOT_S3_URL NUM_NODES NODE_RANK"
+KEYS = {*EXPERIMENT.split(), *CHOICES.split(), *VARIABLES.split()} | {
+    f"{table}.{key}" for table, keys in TABLES.items() for key in keys.split()
+}
+"""Keys, choices and variables of the reference's configuration."""
 
 
 @pytest.fixture(scope="module")
