@@ -16,7 +16,8 @@ EXPERIMENT = """
 group experiment experiment_name job_name experiment_uid date_format output_dir seed log_config enable_profiling gpu verbose
 logger_level logger_format_string max_number_of_workers metric_dir aggregator_metric_dir runner_report_file
 selected_simulation_metrics distribute_by_scenario distributed_timeout_seconds objective training_metric
-objective_aggregate_mode data_augmentation data_augmentation_scheduler warm_up_lr_scheduler warm_up_steps epochs warmup_epochs lr
+objective_aggregate_mode data_augmentation data_augmentation_scheduler warm_up_lr_scheduler warm_up_steps epochs warmup_epochs
+lr
 augment_prob max_augment_prob max_aug_attribute_pct_increase pct_time_increasing scheduling_strategy
 avg_displacement_error final_displacement_error avg_heading_error final_heading_error agents_avg_displacement_error
 agents_final_displacement_error agents_avg_heading_error agents_final_heading_error
@@ -67,9 +68,8 @@ data_augmentation=agent_dropout_augmentation data_augmentation=generic_agent_dro
 model=pluto_model model=raster_model model=vector_model model=simple_vector_model model=urban_driver_open_loop_model
 """
 VARIABLES = "NUPLAN_DATA_ROOT NUPLAN_MAPS_ROOT NUPLAN_EXP_ROOT NUPLAN_DATA_STORE NUPLAN_DATA_ROOT_S3_URL NUM_NODES NODE_RANK"
-KEYS = {*EXPERIMENT.split(), *CHOICES.split(), *VARIABLES.split()} | {
-    f"{table}.{key}" for table, keys in TABLES.items() for key in keys.split()
-}
+KEYS = {*EXPERIMENT.split(), *CHOICES.split(), *VARIABLES.split()}
+KEYS |= {f"{table}.{key}" for table, keys in TABLES.items() for key in keys.split()}
 """Keys, choices and variables of the reference's configuration."""
 
 
