@@ -1,10 +1,14 @@
 """Filters on nuPlan logs: parity with the reference, and an independent query as oracle."""
 
+import itertools
 import json
+import math
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -227,6 +231,48 @@ def test_displacement_is_the_way_driven(source: NuPlanSource) -> None:
         first, last = np.searchsorted(log.index.frames.time_us, [listing.start_us[row], listing.anchor_us[row]])
         straight = np.linalg.norm(log.ego.pose[last, :2] - log.ego.pose[first + 2, :2]) if last > first + 2 else 0.0
         assert straight - 3.0 <= driven[row] <= 30.0 * 20.0
+
+
+def _plain_states(dataset: DatasetSummary, listing: Listing, row: int, ratio: float) -> list[tuple[float, float, float]]:
+    """Return centre and speed of the states that motion filters look at, as nuplan-data.md sections 4 and 5 word it."""
+    log, start = dataset.data_root / f"{listing.logs.text(row)}.db", int(listing.start_us[row])
+    duration_us, offset_us = (20e6, 0.0) if listing.types.text(row) == "unknown" else (15e6, -3e6)
+    begin = int(int(listing.anchor_us[row]) + offset_us)
+    with closing(sqlite3.connect(log)) as connection:
+        rows = connection.execute(
+            "SELECT p.timestamp, e.x, e.y, e.qw, e.qz, e.vx, e.vy FROM lidar_pc p JOIN ego_pose e ON e.token = p.ego_pose_token "
+            "WHERE p.timestamp >= ? ORDER BY p.timestamp",
+            (start,),
+        ).fetchall()
+    tokens = [time for time, *_ in rows if time <= int(begin + duration_us)][:: int(1 / ratio)]
+    horizon_s = (tokens[-1] - tokens[0]) * 1e-6
+    count = int(horizon_s / (0.05 / ratio))
+    step = (int(horizon_s / 0.05) + 1) // count
+    states = [rows[rank] for rank in range(step, step * count + 1, step) if rank < len(rows)]
+    yaws = [2 * math.atan2(qz, qw) for _, _, _, qw, qz, _, _ in states]  # the town is flat
+    return [
+        (x + 1.461 * math.cos(yaw), y + 1.461 * math.sin(yaw), math.hypot(vx, vy))
+        for (_, x, y, _, _, vx, vy), yaw in zip(states, yaws, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_motion_equals_a_plain_walk(dataset: DatasetSummary, home: Path, ratio: float) -> None:
+    """Displacement, rises and falls of scenarios are what plain rows give, one state after the other."""
+    source = NuPlanSource(NuPlanConfig(data_root=str(dataset.root), subsample_ratio=ratio), cache_home=home)
+    wanted = attrs.evolve(CUT, ego_start_speed_threshold=2.0, ego_stop_speed_threshold=9.0, speed_noise_tolerance=0.3)
+    listing = source.list(wanted)
+    names = ("ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_stop_speed_threshold")
+    some = listing.take(np.arange(0, len(listing), 7))
+    driven, rises, falls = (source.columns(some, names, wanted)[name] for name in names)
+    assert len(set(rises.tolist())) == len(set(falls.tolist())) == 2, "both answers occur"
+    for row in range(len(some)):
+        states = _plain_states(dataset, some, row, ratio)
+        speeds = [speed for _, _, speed in states]
+        way = sum(math.dist(one[:2], other[:2]) for one, other in itertools.pairwise(states))
+        assert abs(driven[row] - way) < 1e-6
+        assert rises[row] == _plain_scan(speeds, 2.0, 0.3)[0]
+        assert falls[row] == _plain_scan(speeds, 9.0, 0.3)[1]
 
 
 def test_token_sets(source: NuPlanSource, tmp_path: Path) -> None:
