@@ -240,7 +240,8 @@ def _plain_states(dataset: DatasetSummary, listing: Listing, row: int, ratio: fl
     begin = int(int(listing.anchor_us[row]) + offset_us)
     with closing(sqlite3.connect(log)) as connection:
         rows = connection.execute(
-            "SELECT p.timestamp, e.x, e.y, e.qw, e.qz, e.vx, e.vy FROM lidar_pc p JOIN ego_pose e ON e.token = p.ego_pose_token "
+            "SELECT p.timestamp, e.x, e.y, e.qw, e.qz, e.vx, e.vy "
+            "FROM lidar_pc p JOIN ego_pose e ON e.token = p.ego_pose_token "
             "WHERE p.timestamp >= ? ORDER BY p.timestamp",
             (start,),
         ).fetchall()
