@@ -6,6 +6,7 @@ masks, never NaN. `T` is the number of steps of the scene's window, `N` the numb
 
 import enum
 import math
+import typing
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class ScenarioId:
         """
         log, slash, rest = key.rpartition("/")
         token, at, start = rest.rpartition("@")
-        if not (slash and at and start.removeprefix("-").isdigit()):
+        if not (slash and at and start.removeprefix("-").isdecimal()):
             message = f"{key!r} is no scenario key; it should read 'log/token@start_us'"
             raise PlutoError(message)
         return cls(log, token, int(start))
@@ -309,22 +310,48 @@ class Scene:
             SampleError: A shape or dtype is wrong, a valid cell is not finite, or the present frame is missing.
         """
         steps, tracks = self.window.steps, len(self.tracks.token)
-        sizes: dict[tuple[Any, str], tuple[int, ...]] = {
-            (self, "times_us"): (steps,),
-            **{(self.ego, name): (steps, 2) for name in ("position", "velocity", "acceleration")},
-            **{(self.ego, name): (steps,) for name in ("heading", "steering_angle", "yaw_rate", "valid")},
-            **{(self.tracks, name): (tracks, steps, 2) for name in ("position", "velocity", "size")},
-            **{(self.tracks, name): (tracks, steps) for name in ("heading", "valid")},
-            **{(self.static_objects, name): (len(self.static_objects.token), 2) for name in ("position", "size")},
-        }
-        for (owner, name), shape in sizes.items():
-            found = getattr(owner, name)
-            if found.shape != shape:
-                raise SampleError(Reason.SPEC_MISMATCH, f"{type(owner).__name__}.{name} is {found.shape}, not {shape}")
-            if found.dtype.kind == "f" and not np.isfinite(found).all():
-                raise SampleError(Reason.BROKEN_ROWS, f"{type(owner).__name__}.{name} holds NaN or infinity")
+        _check_array(self, "times_us", (steps,))
+        _check_array(self, "route", (len(self.route),))
+        if self.goal is not None:
+            _check_array(self, "goal", (3,))
+        _check_table(self.ego, (steps,))
+        _check_table(self.tracks, (tracks, steps))
+        _check_table(self.static_objects, (len(self.static_objects.token),))
+        _check_table(self.lights, (len(self.lights.step),))
         if not self.ego.valid[self.present]:
             raise SampleError(Reason.PRESENT_MISSING, f"the ego vehicle has no pose at {self.id.start_us}")
+
+
+_PER_ROW = ("token", "category")
+_PAIRS = ("position", "velocity", "acceleration", "size")
+
+
+def _check_table(table: Any, sizes: tuple[int, ...]) -> None:
+    """Prove that the arrays of a table have these sizes; some have one value a row, some two in every cell."""
+    for field in attrs.fields(type(table)):
+        if field.type is not Vehicle:
+            rows = sizes[:1] if field.name in _PER_ROW else sizes
+            _check_array(table, field.name, (*rows, 2) if field.name in _PAIRS else rows)
+
+
+def _check_array(owner: Any, name: str, shape: tuple[int, ...]) -> None:
+    """Prove that an array has a shape, the dtype that its class declares, and numbers that are finite."""
+    found, where = getattr(owner, name), f"{type(owner).__name__}.{name}"
+    if found.shape != shape:
+        raise SampleError(Reason.SPEC_MISMATCH, f"{where} is {found.shape}, not {shape}")
+    declared = _dtype_of(type(owner), name)
+    if not np.issubdtype(found.dtype, declared):
+        raise SampleError(Reason.SPEC_MISMATCH, f"{where} holds {found.dtype}, not {declared.__name__}")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise SampleError(Reason.BROKEN_ROWS, f"{where} holds NaN or infinity")
+
+
+def _dtype_of(table: type, name: str) -> type[np.generic]:
+    """Return the dtype in a field's annotation, such as `npt.NDArray[np.int64]`."""
+    hint: Any = getattr(attrs.fields(table), name).type
+    array = next(one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is np.ndarray)
+    found: type[np.generic] = typing.get_args(typing.get_args(array)[1])[0]
+    return found
 
 
 def _at_steps(ego: Ego, steps: slice) -> Ego:

@@ -148,7 +148,17 @@ def test_check_finds_what_is_wrong() -> None:
     missing = attrs.evolve(scene, ego=attrs.evolve(scene.ego, valid=np.zeros(WIDE.steps, np.bool_)))
     short = attrs.evolve(scene, times_us=scene.times_us[1:])
     broken = attrs.evolve(scene, ego=attrs.evolve(scene.ego, heading=np.full(WIDE.steps, np.nan)))
-    for wrong, reason in ((missing, Reason.PRESENT_MISSING), (short, Reason.SPEC_MISMATCH), (broken, Reason.BROKEN_ROWS)):
+    narrow = attrs.evolve(scene, tracks=attrs.evolve(scene.tracks, position=scene.tracks.position.astype(np.float32)))
+    codes = attrs.evolve(scene, lights=attrs.evolve(scene.lights, status=scene.lights.status.astype(np.int64)))
+    lost = attrs.evolve(scene, static_objects=attrs.evolve(scene.static_objects, heading=np.zeros(1)))
+    goal = attrs.evolve(scene, goal=np.zeros(2))
+    cases = [(one, Reason.SPEC_MISMATCH) for one in (narrow, codes, lost, goal)]
+    for wrong, reason in (
+        *cases,
+        (missing, Reason.PRESENT_MISSING),
+        (short, Reason.SPEC_MISMATCH),
+        (broken, Reason.BROKEN_ROWS),
+    ):
         with pytest.raises(SampleError) as caught:
             wrong.check()
         assert caught.value.reason is reason
