@@ -13,3 +13,13 @@ def test_the_newest_release_is_this_version(repository):
     assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == version
     assert re.search(r'^date-released: "(\S+)"$', citation, re.MULTILINE)[1] == date
     assert ".dev" in __version__ or __version__ == version
+
+
+def test_what_proves_that_needs_are_met_exists(repository):
+    """Every test and program that the page of requirements names is there."""
+    page = (repository / "docs" / "requirements.md").read_text("utf-8")
+    named = re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 20
+    for path, function in named:
+        text = (repository / path).read_text("utf-8")
+        assert not function or f"def {function}(" in text, f"{path}::{function}"
