@@ -42,8 +42,12 @@ class Mistake:
 
     def __str__(self) -> str:
         """Return `where: key: problem`, leaving out what is empty; what a terminal would obey is written as an escape."""
-        text = ": ".join(part for part in (self.where, self.key, self.problem) if part)
-        return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
+        parts = (_visible(self.where), _visible(self.key), _visible(self.problem, kept="\n"))
+        return ": ".join(part for part in parts if part)
+
+
+def _visible(text: str, kept: str = "") -> str:
+    return "".join(sign if sign.isprintable() or sign in kept else ascii(sign)[1:-1] for sign in text)
 
 
 class ExperimentError(PlutoError):

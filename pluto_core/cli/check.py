@@ -53,7 +53,8 @@ def _tell(file: Path, found: "Experiment | PlutoError") -> None:
         click.echo(str(found), err=True)
         return
     count, notes = _counted(found)
-    click.echo(f"{file}: ok ({count} settings{f', {len(notes)} notes' if notes else ''})")
+    noted = f", {len(notes)} note{'s' if len(notes) > 1 else ''}" if notes else ""
+    click.echo(f"{file}: ok ({count} settings{noted})")
     for note in notes:
         click.echo(f"  note: {note}")
 

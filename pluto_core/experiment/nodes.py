@@ -137,9 +137,7 @@ class Variables:
             if name is None:
                 self._blame("'${' begins an environment variable: write ${NAME} or ${NAME:default}", origin, path)
             elif name in self.environment:
-                if _is_text(self.environment[name]):
-                    return self.environment[name]
-                self._blame(f"the environment variable {name} is no UTF-8 text", origin, path)
+                return self.environment[name]
             elif default is not None:
                 return str(default)
             else:
@@ -153,15 +151,6 @@ class Variables:
         mistake = Mistake(str(origin), dotted(path), problem)
         if mistake not in self.mistakes:
             self.mistakes.append(mistake)
-
-
-def _is_text(value: str) -> bool:
-    """Return whether a string can be written; Python keeps bytes that are no text as halves of characters."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def settings(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:

@@ -124,11 +124,18 @@ def read(value: Any, hint: Any) -> tuple[Any, str | None]:
         return None, wrong(value if not isinstance(value, list | dict) else plain_sort(value), hint)
     if isinstance(value, float) and math.isnan(value):
         return None, "must be a number, not nan"
-    if isinstance(value, str) and "\0" in value:
-        return None, "must not hold the character NUL"
+    if isinstance(value, str) and (problem := _unwritable(value)):
+        return None, problem
     if hint is float:
         return _as_float(value)
     return (pathlib.Path(value) if hint is pathlib.Path else value), None
+
+
+def _unwritable(text: str) -> str | None:
+    """Return why a text can stand in no file, or name none; bytes that are no text reach Python as halves of characters."""
+    if "\0" in text:
+        return "must not hold the character NUL"
+    return "must be UTF-8 text" if any("\ud800" <= sign <= "\udfff" for sign in text) else None
 
 
 def _as_float(value: float) -> tuple[float | None, str | None]:

@@ -124,7 +124,9 @@ class Structurer:
         trial = Structurer()
         value = trial.value(given.parsed, hint, path)
         if value is FAILED and scalars.takes_strings(hint) and not isinstance(given.parsed.value, str):
-            return self.value(text, hint, path)
+            verbatim = Structurer().value(text, hint, path)
+            if verbatim is not FAILED:
+                return verbatim
         self.found += trial.found
         return value
 
@@ -142,7 +144,10 @@ class Structurer:
             if value is not FAILED:
                 return value
             trials.append(trial)
-        self.found += min(trials, key=lambda trial: len(trial.found)).found
+        best = min(range(len(trials)), key=lambda number: len(trials[number].found))
+        narrow, wide = (f"must be {scalars.describe(one)}," for one in (fitting[best], hint))
+        for origin, mistake in trials[best].found:
+            self.found.append((origin, attrs.evolve(mistake, problem=mistake.problem.replace(narrow, wide, 1))))
         return FAILED
 
     def _array(self, node: Node, hint: Any, container: Any, arguments: Sequence[Any], path: Path) -> Any:

@@ -281,7 +281,7 @@ def test_a_variable_that_is_no_text(load):
     """Bytes of a variable that are no UTF-8 could not be written to `run.toml`: a mistake, not a crash later."""
     with pytest.raises(ExperimentError) as caught:
         load(BASE.replace("logs", "${ODD}"), ODD=os.fsdecode(b"/data/\xff"))
-    assert [mistake.problem for mistake in caught.value.mistakes] == ["the environment variable ODD is no UTF-8 text"]
+    assert [mistake.problem for mistake in caught.value.mistakes] == ["must be UTF-8 text"]
 
 
 def test_local_plugin(tmp_path, monkeypatch):

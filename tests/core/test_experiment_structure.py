@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from pluto_core import setting
+from pluto_core.experiment.documents import given
 from pluto_core.experiment.nodes import Origin, build
 from pluto_core.experiment.scalars import describe
 from pluto_core.experiment.structure import FAILED, Structurer
@@ -149,3 +150,20 @@ def test_unresolvable_annotation():
 def test_words(hint, words):
     """Annotations are named in TOML's words."""
     assert describe(hint) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4", 4),
+        ("auto", "auto"),
+        ("[0, 1]", 'must be an integer or "auto", not an array'),
+        ("many", 'must be an integer or "auto", not the string "many"'),
+    ],
+)
+def test_text_of_a_setting(text, expected):
+    """What `--set` gives is read as its type asks; where it fits no type, the mistake names what was written."""
+    structurer = Structurer()
+    found = structurer.value(given(text, Origin("--set")), int | Literal["auto"], ("k",))
+    problems = [mistake.problem for mistake in structurer.mistakes]
+    assert problems == [expected] if found is FAILED else (found, problems) == (expected, [])
