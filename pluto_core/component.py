@@ -85,10 +85,11 @@ def setting(default: Any = attrs.NOTHING, help: str = "", **options: Any) -> Any
     Args:
         default: The value where the file is silent; without one the key must be given.
         help: What the key means, with its unit.
-        options: `minimum`, `maximum` (inclusive), `above` (exclusive), `choices`, and whatever `attrs.field` takes.
+        options: `minimum`, `maximum` (inclusive), `above` (exclusive), `choices`, and whatever `attrs.field` takes. With
+            `code=True` the value names code to run, or is handed to it: it is taken from experiments, never from a cache.
     """
     told: dict[str, Any] = {"help": help}
-    told |= {key: options.pop(key) for key in ("minimum", "maximum", "above", "choices") if key in options}
+    told |= {key: options.pop(key) for key in ("minimum", "maximum", "above", "choices", "code") if key in options}
     return attrs.field(default=default, metadata=told, **options)
 
 

@@ -28,10 +28,16 @@ class DevkitSourceConfig:
 class BuilderConfig:
     """A feature or target builder of nuplan-devkit, or all those of a model."""
 
-    builder: str | None = setting(None, "Import string of an AbstractFeatureBuilder (under targets: AbstractTargetBuilder).")
-    model: str | None = setting(None, "Instead: import string of a TorchModuleWrapper, all of whose builders are taken.")
+    builder: str | None = setting(
+        None, "Import string of an AbstractFeatureBuilder (under targets: AbstractTargetBuilder).", code=True
+    )
+    model: str | None = setting(
+        None, "Instead: import string of a TorchModuleWrapper, all of whose builders are taken.", code=True
+    )
     arguments: Mapping[str, Any] = setting(
-        attrs.Factory(dict), "Arguments of the builder or model; a table with `_target_` becomes an object, as in Hydra."
+        attrs.Factory(dict),
+        "Arguments of the builder or model; a table with `_target_` becomes an object, as in Hydra.",
+        code=True,
     )
     name: str = setting("devkit", "First part of the keys of its arrays; two builders need two names.")
     history_s: float = setting(2.0, "How far back the builder looks, seconds.", minimum=0)

@@ -15,13 +15,14 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.places.names import is_file_name
 from pluto_devkit.pickles import read_pickle, write_pickle
 
 SUFFIX = ".gz"
 METADATA = "metadata"
 _COLUMN = "file_name"
 _LEVEL = 1
-_LARGEST = 2 << 30
+_LARGEST = 256 << 20
 """Bytes that one file may unpack to."""
 
 
@@ -79,7 +80,7 @@ def read(root: Path, entry: Entry, name: str, allowed: Mapping[tuple[str, str], 
     except (OSError, EOFError, zlib.error) as error:
         raise SampleError(Reason.DAMAGED_VALUE, f"{path} cannot be read: {error}") from None
     if len(data) > _LARGEST:
-        raise SampleError(Reason.DAMAGED_VALUE, f"{path} unpacks to more than {_LARGEST >> 30} GB")
+        raise SampleError(Reason.DAMAGED_VALUE, f"{path} unpacks to more than {_LARGEST >> 20} MB")
     try:
         return read_pickle(data, allowed)
     except SampleError as error:
@@ -90,10 +91,15 @@ def write(root: Path, entry: Entry, name: str, data: Mapping[str, Any]) -> Path:
     """Store what a feature serialises to, and return the file's path without its ending, as lists of files want it.
 
     Raises:
-        PlutoError: The name cannot be a file name of the devkit's, which cuts off what stands behind a dot.
+        PlutoError: The name cannot be a file name of the devkit's, which cuts off what stands behind a dot, or log, type or
+            token cannot be the name of a folder.
     """
-    if "." in name or "/" in name:
+    if "." in name or not is_file_name(name):
         message = f"nuplan-devkit cannot store a feature called {name!r}: its names hold neither dots nor slashes"
+        raise PlutoError(message)
+    strange = [part for part in attrs.astuple(entry) if not is_file_name(part)]
+    if strange:
+        message = f"nuplan-devkit cannot store scenario {entry.token!r} of log {entry.log!r}: {strange[0]!r} names no folder"
         raise PlutoError(message)
     folder = entry.folder(root)
     folder.mkdir(parents=True, exist_ok=True)

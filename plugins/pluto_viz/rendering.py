@@ -12,6 +12,7 @@ import numpy as np
 from pluto_core import api
 from pluto_core.api import Drawing, Scenarios
 from pluto_core.errors import PlutoError, SampleError
+from pluto_core.places.names import file_name
 from pluto_core.plugins import Catalogue
 from pluto_core.sketch import Sketch
 from pluto_viz import moving, scenario
@@ -203,7 +204,7 @@ def _made(drawing: Drawing, path: Path) -> Made:
 
 
 def _placed(drawing: Drawing, wanted: Wanted, out: Path | None) -> Path:
-    return _place(wanted, out, f"{drawing.scenario_type}-{drawing.id.token}")
+    return _place(wanted, out, file_name(f"{drawing.scenario_type}-{drawing.id.token}"))
 
 
 def _place(wanted: Wanted, out: Path | None, name: str) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pluto_core.moments import StepView
+from pluto_core.places.names import file_name
 from pluto_viz.captions import title
 from pluto_viz.scenario import figure, save
 
@@ -23,7 +24,7 @@ def draw_step(step: StepView) -> Mapping[str, Path]:
     pictures: dict[str, Path] = {}
     try:
         for rank, drawn in zip(_RANKS, step.scenarios(COUNT), strict=False):
-            path = step.run_dir / "pictures" / f"{step.name}-{rank}-{drawn.id.token}.png"
+            path = step.run_dir / "pictures" / f"{step.name}-{rank}-{file_name(drawn.id.token)}.png"
             picture = figure(drawn.sketch, drawn.plan, title=title(drawn, f"{rank} of {step.name}"))
             pictures[f"picture ({rank})"] = save(picture, path)
     except Exception as error:  # noqa: BLE001 -- a drawing that fails must not cost the evaluation that is done

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from pluto_core.pipeline.inspection import Damage, Finding, Inspection, inspect
 from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.shards import ASIDE
+from pluto_core.places.names import file_name
 from pluto_core.protocols import ScenarioSource, SceneBuilder, Worker
 from pluto_core.samples import Sample
 from pluto_core.scene import ScenarioId, Scene, Window
@@ -95,7 +97,7 @@ def export(folder: CacheFolder, to: Path, *, progress: Progress = silent) -> int
     done = 0
     for keys in _chunks(reader.keys):
         for key, sample in zip(keys, reader.get_many(keys), strict=True):
-            np.savez(to / f"{names[key]}.npz", **_named(sample))
+            _save(to / f"{names[key]}.npz", sample)
             done += 1
         progress(done, len(scenarios))
     reader.close()
@@ -248,8 +250,17 @@ def _first_difference(builder: SceneBuilder, scene: Scene, stored: Sample) -> st
     return next((name for name, array in again.items() if name not in stored or not np.array_equal(stored[name], array)), "")
 
 
-def _named(sample: Sample) -> dict[str, Any]:
-    return dict(sample)
+def _save(place: Path, sample: Sample) -> None:
+    """Write the file of a sample, whole or not at all; a link in its place is replaced, not followed."""
+    arrays: dict[str, Any] = dict(sample)
+    beside = place.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with beside.open("xb") as file:
+            np.savez(file, **arrays)
+        beside.replace(place)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _file_names(scenarios: Sequence[ScenarioId]) -> dict[str, str]:
@@ -262,7 +273,7 @@ def _file_names(scenarios: Sequence[ScenarioId]) -> dict[str, str]:
             name += f"@{scenario.start_us}"
         if starts[scenario.token, scenario.start_us] > 1:
             name += f"@{scenario.log.replace('/', '_')}"
-        names[scenario.key] = name
+        names[scenario.key] = file_name(name)
     return names
 
 

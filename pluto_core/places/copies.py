@@ -13,6 +13,8 @@ from pathlib import Path
 
 import attrs
 
+from pluto_core.places.names import file_name
+
 GRACE_S = 120.0
 """Copies used so lately are not removed: somebody may be about to open them."""
 _ABANDONED_S = 3600.0
@@ -39,7 +41,7 @@ class Copies:
             OSError: It cannot be fetched whole, or there is no room.
         """
         key = blake2b(f"{url}\n{size}\n{tag}".encode(), digest_size=12).hexdigest()
-        path = self.folder / key / url.rpartition("/")[2]
+        path = self.folder / key / file_name(url.rpartition("/")[2])
         if not _used(path, size):
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / f"{key}.lock"):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.experiment.nodes import Origin, build
@@ -38,7 +40,10 @@ def cache_as(path: Path, use: str, catalogue: Catalogue) -> CacheFolder:
 
 
 def stored_builders(manifest: Manifest, catalogue: Catalogue) -> Builders:
-    """Return those builders of a cache that can be made again as they were: same version, settings, window and arrays."""
+    """Return those builders of a cache that can be made again as they were: same version, settings, window and arrays.
+
+    A manifest is data, and may come from anybody: builders whose settings name code to run are never made from it.
+    """
     made = []
     for tag, told in sorted(manifest.fingerprint.builders.items()):
         found = next((one for one in _recipes(name_of(tag), told["config"], catalogue) if _makes(one, told)), None)
@@ -52,14 +57,19 @@ def _recipes(name: str, settings: Mapping[str, Any], catalogue: Catalogue) -> It
             given = build(_without_none(settings), lambda _path: Origin("manifest.json"))
             structurer = Structurer()
             config = structurer.table(given, catalogue.config_class(kind, name), ())
-            if config is not FAILED and not structurer.found:
+            if config is not FAILED and not structurer.found and not _names_code(config):
                 yield recipe(catalogue.component(kind, name), config, seed=0, cache_home=cache_home())
+
+
+def _names_code(config: Any) -> bool:
+    fields = [field for field in attrs.fields(type(config)) if field.metadata.get("code")]
+    return any(getattr(config, field.name) not in (None, {}, ()) for field in fields)
 
 
 def _makes(one: Recipe, told: Mapping[str, Any]) -> bool:
     try:
         return described(one(), one.config) == told
-    except (PlutoError, ImportError):
+    except Exception:  # noqa: BLE001 -- a manifest may ask for whatever a builder does not expect
         return False
 
 

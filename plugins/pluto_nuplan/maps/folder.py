@@ -6,6 +6,7 @@ from typing import Any
 
 from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import MapView
+from pluto_core.places.names import is_file_name
 from pluto_core.places.remote import Place, RemotePath
 from pluto_nuplan.maps.store import MapFile, open_built
 
@@ -30,7 +31,7 @@ def find_map(map_root: Place, map_name: str, *, map_version: str = MAP_VERSION) 
     if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
         message = f"{index} has no map {location!r}, only {', '.join(sorted(locations)) or 'none'} (setting source.map_root)"
         raise SampleError(Reason.MISSING_MAP, message)
-    if any(Path(name).name != name for name in (location, entry["version"])):
+    if not (is_file_name(location) and is_file_name(entry["version"])):
         raise SampleError(Reason.BROKEN_MAP, f"{index} names {location!r}, {entry['version']!r}: no plain folder names")
     path = map_root / location / entry["version"] / "map.gpkg"
     path = path.known() if isinstance(path, RemotePath) else path
