@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+import pluto_core
 from pluto_core.plugins import Catalogue
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: programs of tests must still hear Ctrl-C
@@ -46,8 +47,9 @@ _ABSENT = {
 
 
 def pytest_report_header() -> list[str]:
-    """Say what is left out."""
-    return [f"{package} is not installed: tests that need it are left out" for package in _ABSENT]
+    """Say what is tested, a checkout or what is installed, and what is left out."""
+    tested = f"pluto_core: {Path(pluto_core.__file__).parent}"
+    return [tested, *(f"{package} is not installed: tests that need it are left out" for package in _ABSENT)]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -115,8 +117,6 @@ def pluto(tmp_path: Path) -> PlutoCommand:
     def run(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Outcome:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLUTO_")}
         variables = {**inherited, "PYTHONUTF8": "1", "COLUMNS": "120", **(env or {})}
-        folders = (str(REPOSITORY), str(REPOSITORY / "plugins"), variables.get("PYTHONPATH", ""))
-        variables["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
         done = subprocess.run(
             [sys.executable, "-m", "pluto_core.cli.main", *map(str, arguments)],
             cwd=cwd or tmp_path,

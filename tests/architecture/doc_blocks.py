@@ -130,8 +130,8 @@ class Reader:
         environment = folder / "environment"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
         (site,) = (environment / "lib").glob("python*/site-packages")
-        lines = [f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})", repository, repository / "plugins"]
-        (site / "here.pth").write_text("\n".join(map(str, lines)), encoding="utf-8")
+        everything = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+        (site / "here.pth").write_text(everything, encoding="utf-8")
         command = environment / "bin" / "pluto"
         command.write_text(f'#!/bin/sh\nexec "{environment}/bin/python" -m pluto_core.cli.main "$@"\n', encoding="utf-8")
         command.chmod(0o755)

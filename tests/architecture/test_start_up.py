@@ -20,7 +20,8 @@ def loaded_by(repository, *arguments, path=()):
         "assert code == 0, code\n"
         f"print('LOADED', *[name for name in {[*HEAVY, 'pluto_core.plugins', 'sleepy']!r} if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False)
+    experiments = repository / "experiments"
+    done = subprocess.run([sys.executable, "-c", code], cwd=experiments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.rpartition("LOADED")[2].split()
 
@@ -39,8 +40,8 @@ def test_help_imports_no_catalogue(repository):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check", "experiments/sanity.toml", "experiments/av2.toml"),
-        ("show", "experiments/sanity.toml"),
+        ("check", "sanity.toml", "av2.toml"),
+        ("show", "sanity.toml"),
         ("plugins",),
         ("plugins", "show", "pluto"),
         ("schema",),
@@ -90,7 +91,7 @@ def test_check_with_a_slow_component(repository, sleepy, local_plugins):
 
 def test_check_with_a_slow_plugin(repository, sleepy, local_plugins):
     """A plugin whose own module sleeps is waited for, and makes nothing else heavy."""
-    command = ("check", "experiments/sanity.toml")
+    command = ("check", "sanity.toml")
     assert loaded_by(repository, *command, path=(sleepy, local_plugins)) == ["pluto_core.plugins", "sleepy"]
 
 
@@ -104,15 +105,14 @@ class Guard:
 
 sys.meta_path.insert(0, Guard())
 from pluto_core.cli.main import outcome
-print("CODE", outcome(["run", "experiments/sanity.toml", "--out", sys.argv[1]]))
+print("CODE", outcome(["run", sys.argv[2], "--out", sys.argv[1]]))
 """
 
 
 def test_run_says_what_it_will_do_first(repository, tmp_path):
     """`run` prints its plan before it imports numpy or torch, so that a wrong experiment can be stopped at once."""
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "runs")], cwd=repository, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", INTERRUPTED, tmp_path / "runs", repository / "experiments" / "sanity.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0].startswith("sanity: cache, train, validate (seed 0")
     assert any(line.split() == ["model", "pluto"] for line in lines)

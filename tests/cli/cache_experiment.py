@@ -47,8 +47,8 @@ def write(folder, text=EXPERIMENT):
 
 def variables():
     """Return the environment of a command."""
-    paths = (REPOSITORY, REPOSITORY / "plugins", REPOSITORY / "tests" / "local_plugins")
-    return {**os.environ, **SETTINGS, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONUTF8": "1", "COLUMNS": "120"}
+    plugins = str(REPOSITORY / "tests" / "local_plugins")
+    return {**os.environ, **SETTINGS, "PYTHONPATH": plugins, "PYTHONUTF8": "1", "COLUMNS": "120"}
 
 
 def started(folder, *arguments, **options):

@@ -27,9 +27,8 @@ def package(request, catalogue, tmp_path_factory) -> Path:
     return write_package(name, kind, tmp_path_factory.mktemp(kind), catalogue)[0]
 
 
-def python(*arguments: object, cwd: Path, repository: Path) -> str:
-    path = os.pathsep.join([str(repository), str(repository / "plugins")])
-    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+def python(*arguments: object, cwd: Path) -> str:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,10 +36,10 @@ def python(*arguments: object, cwd: Path, repository: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["features", pytest.param("model", marks=pytest.mark.slow)])
-def test_tests_of_a_new_package_pass_at_once(kind: str, catalogue: Catalogue, tmp_path: Path, repository: Path) -> None:
+def test_tests_of_a_new_package_pass_at_once(kind: str, catalogue: Catalogue, tmp_path: Path) -> None:
     """What is written keeps every promise of its kind before anybody has touched or installed it."""
     package, _ = write_package("lanes", kind, tmp_path, catalogue)
-    text = python("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=package, repository=repository)
+    text = python("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=package)
     assert "passed" in text
 
 
@@ -55,10 +54,10 @@ def test_lint_of_a_new_package_passes(package: Path) -> None:
 
 
 @pytest.mark.slow
-def test_types_of_a_new_package_pass(package: Path, repository: Path) -> None:
+def test_types_of_a_new_package_pass(package: Path) -> None:
     """The package passes mypy in its strict mode."""
     pytest.importorskip("mypy")
-    python("mypy", "--strict", "--cache-dir", os.devnull, "src", cwd=package, repository=repository)
+    python("mypy", "--strict", "--cache-dir", os.devnull, "src", cwd=package)
 
 
 def test_experiment_of_a_new_package_passes_check(package: Path, pluto) -> None:

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from pluto_core.cli.main import outcome
 from pluto_core.errors import ExitCode
+from pluto_core.experiment.tomltext import tomllib
 from pluto_core.run import folders
 
 MOODS = '''

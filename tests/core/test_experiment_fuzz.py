@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from pluto_core.experiment import read
 from pluto_core.experiment.nodes import Node, Origin, build, merge
 from pluto_core.experiment.resolved import plain
 from pluto_core.experiment.structure import FAILED, Structurer
-from pluto_core.experiment.tomltext import write_key, write_value
+from pluto_core.experiment.tomltext import tomllib, write_key, write_value
 
 GOOD = {
     "name": "x",

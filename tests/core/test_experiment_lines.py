@@ -3,12 +3,11 @@
 import datetime as dt
 
 import pytest
-import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pluto_core.experiment.lines import line_of_each
-from pluto_core.experiment.tomltext import write_key, write_value
+from pluto_core.experiment.tomltext import tomllib, write_key, write_value
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 SCALARS = (

@@ -119,10 +119,9 @@ def test_it_is_trained_and_drawn(installed, experiment: Path, town: Path, cache_
 
 
 @pytest.mark.parametrize("which", ["TestHooks or TestNeighbors", pytest.param("Test", marks=pytest.mark.slow)])
-def test_it_passes_the_suites(which: str, source: Path, site: Path, repository: Path) -> None:
+def test_it_passes_the_suites(which: str, source: Path, site: Path) -> None:
     """Its own tests, which are the suites of the kit, pass where it is installed: the quick ones here, all among the slow."""
-    path = os.pathsep.join([str(site), str(repository), str(repository / "plugins")])
-    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which, "tests"]
     done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
