@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pluto_av2.files import map_files
-from pluto_core.errors import Reason, SampleError
+from pluto_av2.recording import NONSENSE
+from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.geometry import wrap
 from pluto_core.maps import AREA_LAYERS, Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged, empty_areas
 from pluto_core.places.remote import Place
@@ -19,6 +20,8 @@ Segment = dict[str, Any]
 _SPACING_M = 0.25
 """Spacing of centre-line vertices; nuPlan's, so that features need not care where a map is from."""
 _SAME_WAY_RAD = np.pi / 2
+_FARTHEST_M = 1e6
+"""Cities reach some ten kilometres; a vertex every quarter of a metre to somewhere else would fill any memory."""
 
 
 def read_map(folder: Place, name: str, lane_types: tuple[str, ...]) -> MapView:
@@ -38,8 +41,10 @@ def read_map(folder: Place, name: str, lane_types: tuple[str, ...]) -> MapView:
         crossings = list(document["pedestrian_crossings"].values())
         drivable = list(document["drivable_areas"].values())
         return _assemble(name, segments, crossings, drivable)
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
         raise SampleError(Reason.BROKEN_MAP, f"the map of {folder} lacks {error}") from None
+    except (*NONSENSE, PlutoError) as error:
+        raise SampleError(Reason.BROKEN_MAP, f"the map of {folder} makes no sense: {error}") from None
 
 
 def _read(folder: Place) -> dict[str, Any]:
@@ -56,7 +61,11 @@ def _read(folder: Place) -> dict[str, Any]:
 
 
 def _points(vertices: list[dict[str, float]]) -> Floats:
-    return np.asarray([[vertex["x"], vertex["y"]] for vertex in vertices], np.float64).reshape(-1, 2)
+    points = np.asarray([[vertex["x"], vertex["y"]] for vertex in vertices], np.float64).reshape(-1, 2)
+    if not (np.abs(points) < _FARTHEST_M).all():
+        message = f"it has points farther than {_FARTHEST_M:.0f} m from the city's origin, or nowhere"
+        raise ValueError(message)
+    return points
 
 
 def _assemble(name: str, segments: list[Segment], crossings: list[Segment], drivable: list[Segment]) -> MapView:

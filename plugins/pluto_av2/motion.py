@@ -23,6 +23,8 @@ _SIZES = {Category.VEHICLE: (2.0, 4.6), Category.PEDESTRIAN: (0.7, 0.7), Categor
 """Width and length, m: the format records none."""
 _OTHER_SIZE = (0.6, 0.6)
 _STEP_US = 100_000
+_MOST_STEPS = 36_000
+"""An hour; a scenario has 110."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -49,6 +51,8 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     except (OSError, pa.ArrowException, KeyError) as error:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     step = table["timestep"].to_numpy()
+    if len(step) and not 0 <= step.min() <= step.max() < _MOST_STEPS:
+        raise SampleError(Reason.BROKEN_ROWS, f"{path}: steps go from {step.min()} to {step.max()}")
     names, first, row = np.unique(np.asarray(table["track_id"].to_pylist()), return_index=True, return_inverse=True)
     if _EGO not in names:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} has no track {_EGO!r}")

@@ -27,6 +27,8 @@ FORD_FUSION = Vehicle(width_m=2.0, front_length_m=3.83, rear_length_m=1.047, whe
 """The recording car: box of the annotations (4.877 x 2.0 m), wheel base of a Ford Fusion."""
 FRAME_S = 0.1
 """Time between two frames."""
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading raises where a file is whole and what it says is not: text for numbers, no points, endless numbers."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,6 +45,17 @@ class Objects:
     size: Floats
     """(N, F, 2) width, length, m."""
     valid: Mask
+
+    def without_nonsense(self) -> "Objects":
+        """Return the objects with every cell not valid, and zero, that holds no usable number."""
+        told = {name: getattr(self, name) for name in ("position", "heading", "velocity", "size")}
+        valid = self.valid.copy()
+        for values in told.values():
+            valid &= np.isfinite(values) if values.ndim == valid.ndim else np.isfinite(values).all(axis=-1)
+        if valid.sum() == self.valid.sum():
+            return self
+        cells = {name: valid if values.ndim == valid.ndim else valid[..., None] for name, values in told.items()}
+        return attrs.evolve(self, valid=valid, **{name: np.where(cells[name], values, 0.0) for name, values in told.items()})
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +13,7 @@ from pluto_av2.config import Av2Config
 from pluto_av2.files import POSES, city, find_recordings, sizes
 from pluto_av2.maps import read_map
 from pluto_av2.motion import read_motion
-from pluto_av2.recording import FRAME_S, Recording
+from pluto_av2.recording import FRAME_S, NONSENSE, Recording
 from pluto_av2.routes import driven_route
 from pluto_av2.sensor import objects_of, rates, read_boxes, read_ego, seconds
 from pluto_core.component import Context
@@ -146,9 +147,14 @@ class Av2Source:
 
     def _read(self, log: str) -> Recording:
         folder = self._folders[log]
-        if (folder / POSES).is_file():
-            return self._read_sensor(log, folder)
-        return self._read_motion(log, folder)
+        try:
+            with np.errstate(all="ignore"):  # numbers that overflow are found below
+                recording = self._read_sensor(log, folder) if (folder / POSES).is_file() else self._read_motion(log, folder)
+        except NONSENSE as error:
+            raise SampleError(Reason.BROKEN_ROWS, f"{folder} makes no sense: {error}") from None
+        if not all(np.isfinite(values).all() for values in (recording.position, recording.heading, recording.velocity)):
+            raise SampleError(Reason.BROKEN_ROWS, f"{folder} has poses of its car that are no numbers")
+        return attrs.evolve(recording, objects=recording.objects.without_nonsense())
 
     def _read_sensor(self, log: str, folder: Place) -> Recording:
         table = read_boxes(folder)

@@ -1,8 +1,12 @@
+import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import feather, parquet
 
 from pluto_av2.config import Av2Config
 from pluto_av2.source import Av2Source
@@ -141,6 +145,76 @@ def test_cut_off_file_refuses_its_log_only(tmp_path: Path, sensor_root: Path, na
     listing = source.list(ScenarioFilter())
     assert {one.log for one in listing.ids()} == {"whole"}
     assert [(log, why) for log, why, _ in source.problems()] == [(LOG, reason)]
+
+
+def _copied(root: Path, target: Path) -> Path:
+    """Return a copy of the one recording below a folder."""
+    shutil.copytree(root, target)
+    return next(path.parent for path in target.rglob("*") if path.name.startswith(("scenario_", "city_")))
+
+
+def _replaced(path: Path, column: str, values: list[object]) -> None:
+    """Write a table again with other values in one column."""
+    feathered = path.suffix == ".feather"
+    table = feather.read_table(path, memory_map=False) if feathered else parquet.read_table(path)
+    table = table.set_column(table.column_names.index(column), column, pa.array(values * table.num_rows))
+    (feather.write_feather if feathered else parquet.write_table)(table, path)
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "reason"),
+    [
+        ("city_SE3_egovehicle.feather", "tx_m", "far", Reason.BROKEN_ROWS),
+        ("city_SE3_egovehicle.feather", "qw", float("nan"), Reason.BROKEN_ROWS),
+        ("annotations.feather", "timestamp_ns", "now", Reason.BROKEN_ROWS),
+        ("annotations.feather", "track_uuid", None, Reason.BROKEN_ROWS),
+        (f"scenario_{LOG}.parquet", "timestep", 10**9, Reason.BROKEN_ROWS),
+        (f"scenario_{LOG}.parquet", "timestep", -5, Reason.BROKEN_ROWS),
+        (f"scenario_{LOG}.parquet", "start_timestamp", "now", Reason.BROKEN_ROWS),
+    ],
+)
+def test_tables_that_make_no_sense_refuse_their_log(
+    tmp_path: Path, sensor_root: Path, motion_root: Path, file: str, column: str, value: object, reason: Reason
+) -> None:
+    """Text for numbers, numbers that are none or beyond all measure: the log is left out with its reason, nothing else ends."""
+    folder = _copied(motion_root if file.startswith("scenario") else sensor_root, tmp_path / "root")
+    _replaced(folder / file, column, [value])
+    source = Av2Source(Av2Config(data_root=str(tmp_path / "root")))
+    assert len(source.list(ScenarioFilter())) == 0
+    assert [(log, why) for log, why, _ in source.problems()] == [(LOG, reason)]
+
+
+@pytest.mark.parametrize("x", ["east", None, [], float("nan"), 1e300, 1e9])
+@pytest.mark.parametrize("layer", ["lane_segments", "pedestrian_crossings", "drivable_areas"])
+def test_maps_that_make_no_sense_refuse_their_log(tmp_path: Path, sensor_root: Path, layer: str, x: object) -> None:
+    """A point that is none costs the log of that map, and no memory."""
+    archive = next((_copied(sensor_root, tmp_path / "root") / "map").iterdir())
+    document = json.loads(archive.read_text())
+    found = next(iter(document[layer].values()))
+    line = next(value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict))
+    line[0]["x"] = x
+    archive.write_text(json.dumps(document))
+    source = Av2Source(Av2Config(data_root=str(tmp_path / "root")))
+    assert len(source.list(ScenarioFilter())) == 0
+    assert [(log, why) for log, why, _ in source.problems()] == [(LOG, Reason.BROKEN_MAP)]
+
+
+def test_a_box_without_numbers_is_a_gap(tmp_path: Path, sensor_root: Path) -> None:
+    """A box whose place is no number is masked, like one that was not seen; the rest of the log stays."""
+    folder = _copied(sensor_root, tmp_path / "root")
+    table = feather.read_table(folder / "annotations.feather", memory_map=False)
+    places, names = table["tx_m"].to_pylist(), table["track_uuid"].to_pylist()
+    row = names.index("car") + 30 * 4
+    row = next(at for at in range(row, len(names)) if names[at] == "car")
+    places[row] = float("nan")
+    feather.write_feather(
+        table.set_column(table.column_names.index("tx_m"), "tx_m", pa.array(places)), folder / "annotations.feather"
+    )
+    source = Av2Source(Av2Config(data_root=str(tmp_path / "root")))
+    scene = source.load(source.list(ScenarioFilter()).id(0), WINDOW)
+    scene.check()
+    car = scene.tracks.valid[list(scene.tracks.token).index(b"car")]
+    assert 0 < (~car).sum() <= 3  # velocities beside it come from it
 
 
 def test_unknown_frame_is_a_sample_error(source: Av2Source) -> None:
