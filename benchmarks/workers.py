@@ -1,4 +1,4 @@
-"""What workers give: scenarios a second of the cache step, memory, start-up, equality; and what follows for large machines.
+"""What workers give: scenarios a second of the cache step, memory, start-up, equality. `scaling.py` says what follows from it.
 
     python benchmarks/workers.py                       # writes a city of 8 logs first; 6 minutes on two free cores
     python benchmarks/workers.py --scenarios 96 --logs 2 --grid 3x3 --density 1    # a look, one minute
@@ -30,12 +30,10 @@ from typing import Any
 
 import attrs
 
-from pluto_basics.workers.processes import Processes
 from pluto_core.experiment import read
 from pluto_core.jobs import Batch
 from pluto_core.pipeline.caching import cache_scenarios
 from pluto_core.pipeline.parts import Part
-from pluto_core.pipeline.session import Done
 from pluto_core.protocols import Job, Worker
 from pluto_core.run.workspace import Workspace
 from pluto_nuplan.synth.dataset import write_dataset
@@ -48,7 +46,6 @@ ROWS: Mapping[str, tuple[Mapping[str, object], tuple[str, ...]]] = {
     "two programs": ({"use": "sequential"}, ("0/2", "1/2")),
 }
 """The worker of each row, and the parts that run at the same time."""
-DISK_MB = 256
 
 
 @attrs.frozen(kw_only=True)
@@ -189,13 +186,13 @@ def digest_of(workspace: Workspace) -> str:
     return hashlib.blake2b(b"".join(key + values[key] for key in sorted(values)), digest_size=8).hexdigest()
 
 
-def experiment(folder: Path, root: Path, worker: Mapping[str, object], scenarios: int) -> Path:
+def experiment(folder: Path, root: Path, worker: Mapping[str, object], scenarios: int, profile: str = "default") -> Path:
     """Write an experiment into an empty folder."""
     sections: dict[str, Mapping[str, object]] = {
         "source": {"use": "nuplan", "data_root": str(root / "nuplan-v1.1"), "map_root": str(root / "maps")},
         "filter": {"remove_invalid_goals": True, "limit_total_scenarios": scenarios},
         "worker": worker,
-        "cache": {"path": str(folder / "cache")},
+        "cache": {"path": str(folder / "cache"), "profile": profile},
     }
     text = ["name = 'workers'", "steps = ['cache']", f"output_dir = {json.dumps(str(folder / 'runs'))}"]
     for name, values in sections.items():
@@ -221,12 +218,12 @@ def joined(steps: Sequence[Step], wall_s: float) -> Step:
     )
 
 
-def run_row(folder: Path, root: Path, row: str, scenarios: int) -> Step:
+def run_row(folder: Path, root: Path, row: str, scenarios: int, profile: str = "default") -> Step:
     """Do the step of a row, its parts in as many programs at once."""
     worker, parts = ROWS[row]
     running = []
     for number, part in enumerate(parts):
-        file = experiment(folder / f"{row}-{number}", root, worker, scenarios)
+        file = experiment(folder / f"{row}-{number}", root, worker, scenarios, profile)
         command = [sys.executable, __file__, "--measure", str(file), "--part", part]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
@@ -277,78 +274,6 @@ def print_rows(steps: Mapping[str, Sequence[Step]]) -> None:
     print(f"Two programs / sequential: {machine.rate / alone.rate:.2f}; from the processor's time: {machine_by_time:.2f}.")
 
 
-@attrs.frozen
-class Idle:
-    """A job, and its sessions, that does nothing."""
-
-    def open(self, slot: int) -> "Idle":
-        """Return a session."""
-        del slot
-        return self
-
-    def run(self, batch: Batch) -> Iterator[Done]:
-        """Yield a result a unit."""
-        return (Done(0) for _ in batch.units)
-
-    def __enter__(self) -> "Idle":
-        """Return self."""
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """Do nothing."""
-
-
-def driver_s() -> float:
-    """Return the processor's time that the driver of two processes needs for one result."""
-    batches = [Batch(group=str(number), units=tuple(range(256))) for number in range(80)]
-    results = Processes(2).run(Idle(), batches)
-    next(results)
-    before, count = time.thread_time(), sum(1 for _ in results)
-    return (time.thread_time() - before) / count
-
-
-def disk_mb_s(folder: Path) -> float:
-    """Return how fast the disk of a folder takes a file and its sync."""
-    block = os.urandom(1 << 20)
-    began = time.perf_counter()
-    with (folder / "block").open("wb") as file:
-        for _ in range(DISK_MB):
-            file.write(block)
-        os.fsync(file.fileno())
-    (folder / "block").unlink()
-    return DISK_MB * (1 << 20) / 1e6 / (time.perf_counter() - began)
-
-
-def print_model(steps: Mapping[str, Sequence[Step]], root: Path, disk: float, scenarios: int) -> None:
-    """Print what these constants mean for larger machines."""
-    one, two = best(steps["processes, 1"]), best(steps["processes, 2"])
-    sizes = [path.stat().st_size for path in (root / "nuplan-v1.1").rglob("*.db")]
-    per_core, efficiency = one.rate, two.rate / one.rate / 2
-    driver, value = driver_s(), two.bytes / two.scenarios
-    print(f"""
-### {scenarios:,} scenarios: a model from these constants
-
-- r = {per_core:.2f} scenarios/s of one core (processes, 1); e = {efficiency:.2f}: what is left of it when both work
-- d = {1e6 * driver:.0f} µs of the driver for each, measured with a job that does nothing
-- b = {value / 1e3:.1f} kB written a scenario; the disk takes W = {disk:.0f} MB/s
-- m = {two.worker_mb:.0f} MB a worker, D = {two.driver_mb:.0f} MB the driver of each part; s = {two.first_s:.1f} s to start
-- {len(sizes)} logs hold {sum(sizes) / two.scenarios / 1e6:.2f} MB for each of these scenarios; each log is read by one worker
-
-rate = min(cores: c r e, driver: parts / d, disk: W / b); time = s + n / rate; disk = n b; memory = c m + parts D.
-W is this machine's, e is measured at two cores and taken as constant; listing and the join of the index are left out.
-
-| cores | parts (`--shard`) | scenarios/s | time h | disk GB | memory GB | first bottleneck; limits, scenarios/s |
-|--:|--:|--:|--:|--:|--:|---|""")
-    for cores, parts in ((16, 1), (48, 1), (512, 1), (512, 16)):
-        limits = {"cores": cores * per_core * efficiency, "driver": parts / driver, "disk": disk * 1e6 / value}
-        name = min(limits, key=limits.__getitem__)
-        hours = (two.first_s + scenarios / limits[name]) / 3600
-        memory = (cores * two.worker_mb + parts * two.driver_mb) / 1e3
-        others = ", ".join(f"{other} {limit:,.0f}" for other, limit in sorted(limits.items(), key=lambda item: item[1]))
-        cells = (cores, parts, f"{limits[name]:,.0f}", f"{hours:.2f}", f"{scenarios * value / 1e9:.0f}", f"{memory:.1f}")
-        print(f"| {' | '.join(map(str, cells))} | **{name}**: {others} |")
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -359,7 +284,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic log")
     parser.add_argument("--grid", default="12x12", help="crossroads of the synthetic city")
     parser.add_argument("--density", type=float, default=2.8, help="traffic of the synthetic city")
-    parser.add_argument("--target", type=int, default=1_000_000, help="scenarios of the model")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -380,7 +304,6 @@ def main() -> None:
         one = steps["sequential"][0]
         print(f"{one.scenarios} scenarios of {one.logs} logs; listing {1e3 * one.listing_s / one.logs:.0f} ms a log.")
         print_rows(steps)
-        print_model(steps, root, disk_mb_s(folder), options.target)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ COMMANDS = {
     "scenarios": LazyCommand("pluto_core.cli.scenarios:scenarios", "List the scenarios that an experiment selects."),
     "plan": LazyCommand("pluto_core.cli.plan:plan", "Measure a sample and say what the cache step will take."),
     "predict": LazyCommand("pluto_core.cli.predict:predict", "Plan some scenarios with a trained planner."),
-    "bench": LazyCommand("pluto_core.cli.bench:bench", "Measure how fast batches are loaded."),
+    "bench": LazyCommand("pluto_core.cli.bench:bench", "Measure what features, cache, loading and training take."),
     "doctor": LazyCommand("pluto_core.cli.doctor:doctor", "Look at versions, disk, plugins and data; say what to do next."),
     "cache": LazyCommand("pluto_core.cli.cache:cache", "Look at a cache, prove it, copy it, mend it, remove it."),
 }

@@ -15,17 +15,16 @@ import numpy as np
 from pluto_core.errors import PlutoError
 from pluto_core.jobs import Batch
 from pluto_core.listing import Listing
-from pluto_core.pipeline import manifest
 from pluto_core.pipeline.caching import Work
 from pluto_core.pipeline.failures import Failures
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.maintenance import size_of_shards
 from pluto_core.pipeline.parts import Part
-from pluto_core.pipeline.selection import filter_digest, select
 from pluto_core.pipeline.session import CacheJob
 from pluto_core.protocols import ScenarioSource, Worker
 from pluto_core.run.measuring import Measured, measure
+from pluto_core.run.outlook import existing_cache, scenarios_of
 from pluto_core.run.sampling import TimedJob, sample
 from pluto_core.run.workspace import Workspace
 
@@ -101,8 +100,8 @@ def plan(
     if source is None:
         message = f"{workspace.experiment.path}: a plan needs a [source], and cache.only must be false"
         raise PlutoError(message)
-    folder, problems = _existing(workspace)
-    listing = _listing(workspace, source, folder)
+    folder, problems = existing_cache(workspace)
+    listing = scenarios_of(workspace, source, folder)
     listing = listing.take(part.rows(listing)) if part else listing
     work = _work(workspace, listing, folder)
     warm, batches = _sample(work, listing, samples)
@@ -154,38 +153,6 @@ def _measured(workspace: Workspace, job: TimedJob, batches: Sequence[Batch], pro
 def _no_source() -> ScenarioSource:
     message = "the experiment has no source"
     raise PlutoError(message)
-
-
-def _existing(workspace: Workspace) -> tuple[CacheFolder | None, tuple[str, ...]]:
-    """Return the cache of an experiment where it fits, else why it does not."""
-    path = workspace.cache_path
-    if not (path / manifest.NAME).exists():
-        strangers = path.is_file() or (path.is_dir() and any(path.iterdir()))
-        return None, (f"{path} holds something else and is no cache; choose another cache.path",) if strangers else ()
-    folder = CacheFolder(path, workspace.store, name=workspace.experiment.selected("cache")[0].use)
-    try:
-        different = folder.manifest.fingerprint.differences(workspace.fingerprint)
-    except PlutoError as error:
-        return None, (str(error),)
-    if different:
-        return None, (f"the cache {path} was made from something else:", *(f"  {line}" for line in different))
-    return folder, ()
-
-
-def _listing(workspace: Workspace, source: ScenarioSource, folder: CacheFolder | None) -> Listing:
-    """Return the scenarios of the experiment's filter, from the cache where it holds that listing."""
-    experiment = workspace.experiment
-    stored = folder and folder.load_listing(filter_digest(experiment.filter, source.identity(), experiment.seed))
-    if stored:
-        return stored[0]
-    selected = select(source, experiment.filter, experiment.seed)
-    for log, reason, detail in source.problems():
-        workspace.note(f"log {log} left out: {reason.value}: {detail}")
-    if len(selected.listing) == 0:
-        stages = ", ".join(f"{stage} {count}" for stage, count in selected.funnel)
-        message = f"the filter takes no scenario ({stages}); loosen [filter]"
-        raise PlutoError(message)
-    return selected.listing
 
 
 def _work(workspace: Workspace, listing: Listing, folder: CacheFolder | None) -> Work:
