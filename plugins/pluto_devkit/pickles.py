@@ -100,7 +100,7 @@ def _array(data: object, dtype: object, shape: object, order: object) -> Array:
     count = 1
     for size in sizes:
         count *= size
-    if count * made.itemsize != len(data):
+    if count * made.itemsize != len(data) or (count and not made.itemsize):  # numpy gives text without room for any a room
         raise RefusedPickleError(f"an array of {sizes} x {made} in {len(data)} bytes")
     flat = np.frombuffer(bytes(data), made) if made.itemsize and count else np.zeros(count, made)
     return flat.reshape(sizes, order="F" if order == "F" else "C")

@@ -16,6 +16,7 @@ import attrs
 
 from pluto_core.errors import PlutoError, Reason
 from pluto_core.pipeline.durable import write_file
+from pluto_core.places.files import opened, parsed
 from pluto_core.scene import ScenarioId
 
 NAME = "failures.jsonl"
@@ -64,7 +65,7 @@ class Failure:
     def from_line(cls, line: bytes) -> "Failure | None":
         """Return the failure of a line, or None where the line is torn."""
         try:
-            fields: Any = json.loads(line)
+            fields: Any = parsed(line)
             scenario = ScenarioId(str(fields["log"]), str(fields["token"]), int(fields["start_us"]))
             return cls(
                 scenario=scenario,
@@ -74,7 +75,7 @@ class Failure:
                 traceback=str(fields.get("traceback", "")),
                 shard=str(fields.get("shard", "")),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
 
@@ -117,7 +118,7 @@ def read(cache: Path) -> Failures:
     """Return all failures, merged or not."""
     return {
         (failure.builder, failure.scenario.key): failure
-        for path in (cache / NAME, *sorted((cache / FOLDER).glob("*.jsonl")))
+        for path in (cache / NAME, *_sessions(cache))
         for failure in _read_file(path)
     }
 
@@ -132,7 +133,7 @@ def merge(cache: Path, stored: Callable[[str, str], bool]) -> Failures:
     Returns:
         What is left, including the failures of sessions that still run.
     """
-    ended = [path for path in sorted((cache / FOLDER).glob("*.jsonl")) if _is_ended(path)]
+    ended = [path for path in _sessions(cache) if _is_ended(path)]
     merged = {
         (failure.builder, failure.scenario.key): failure for path in (cache / NAME, *ended) for failure in _read_file(path)
     }
@@ -146,14 +147,22 @@ def merge(cache: Path, stored: Callable[[str, str], bool]) -> Failures:
 
 def _read_file(path: Path) -> Iterator[Failure]:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             yield from (failure for failure in map(Failure.from_line, file) if failure is not None)
     except FileNotFoundError:
         return
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}); remove it, its scenarios are computed again"
+        raise PlutoError(message) from None
+
+
+def _sessions(cache: Path) -> list[Path]:
+    """Return the files of sessions; what is no file cannot be theirs."""
+    return [path for path in sorted((cache / FOLDER).glob("*.jsonl")) if path.is_file()]
 
 
 def _is_ended(path: Path) -> bool:
-    with path.open("rb") as file:
+    with opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -32,7 +32,8 @@ from pluto_core.pipeline.inspection import Damage
 from pluto_core.pipeline.locks import Lock, hold_run
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.reader import CacheReader
-from pluto_core.pipeline.shards import Shards
+from pluto_core.pipeline.shards import ASIDE, SEALED, UNSEALED, Shards
+from pluto_core.places.files import content, parsed
 from pluto_core.protocols import ShardStore
 
 Rows = npt.NDArray[np.int64]
@@ -143,6 +144,7 @@ class CacheFolder:
         Raises:
             PlutoError: Another run computes the same; it is named.
         """
+        self._require_own()
         with explained(self.path):
             return hold_run(self.path / LOCKS, part)
 
@@ -223,6 +225,7 @@ class CacheFolder:
     @contextlib.contextmanager
     def gate(self) -> Iterator[None]:
         """Give the lock for moments in which files of the whole folder are changed."""
+        self._require_own()
         (self.path / LOCKS).mkdir(exist_ok=True)
         lock = Lock.take(self.path / LOCKS / "tidy", wait=True)
         with lock or contextlib.nullcontext():
@@ -262,7 +265,7 @@ class CacheFolder:
         lines = [json.dumps({"shard": name, "key": key, "reason": one.reason, "detail": one.detail}) for name, key, one in rows]
         with self.gate():
             place = self.path / DAMAGED
-            before = place.read_bytes() if place.exists() else b""
+            before = content(place) if place.exists() else b""
             write_file(place, before + "".join(line + "\n" for line in lines).encode())
 
     def dropped(self) -> Mapping[str, frozenset[bytes]]:
@@ -271,15 +274,26 @@ class CacheFolder:
 
     def _damaged(self) -> tuple[str, dict[str, frozenset[bytes]]]:
         try:
-            text = (self.path / DAMAGED).read_bytes()
+            text = content(self.path / DAMAGED)
         except FileNotFoundError:
             return "", {}
+        except OSError as error:
+            message = f"{self.path / DAMAGED} cannot be read ({error.strerror}); remove it, and run `pluto cache verify`"
+            raise PlutoError(message) from None
         dropped: dict[str, set[bytes]] = {}
         for line in text.splitlines():
-            fields = json.loads(line)
-            dropped.setdefault(fields["shard"], set()).add(fields["key"].encode(errors="surrogateescape"))
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # a line that tells nothing
+                fields = parsed(line)
+                dropped.setdefault(str(fields["shard"]), set()).add(fields["key"].encode(errors="surrogateescape"))
         digest = hashlib.blake2b(text, digest_size=8).hexdigest()
         return digest, {name: frozenset(keys) for name, keys in dropped.items()}
+
+    def _require_own(self) -> None:
+        """Refuse links in the place of what is written or cleared away: what they lead to is not of this cache."""
+        for name in (LOCKS, SEALED, UNSEALED, ASIDE, listings.FOLDER, failures.FOLDER, failures.NAME):
+            if (self.path / name).is_symlink():
+                message = f"{self.path / name} is a link, and a cache that is written holds its files itself; replace the link"
+                raise PlutoError(message)
 
     def _refuse_strangers(self) -> None:
         if (self.path / LOCKS).is_dir():

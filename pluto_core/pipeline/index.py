@@ -18,7 +18,8 @@ from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.pipeline import codec
 from pluto_core.pipeline.durable import write_file
-from pluto_core.samples import Sample
+from pluto_core.places.files import opened, parsed
+from pluto_core.samples import Sample, check
 
 NAME = "index.bin"
 
@@ -119,21 +120,28 @@ class Index:
     def read(cls, folder: Path) -> "Index | None":
         """Return the index of a cache folder as it was written, or None where there is none that can be read."""
         try:
-            with (folder / NAME).open("rb") as file:
+            with opened(folder / NAME) as file:
                 view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             sample = codec.decode(view, verify=True)
-            about: Any = json.loads(sample["about"].tobytes())
+            check(sample, _SPEC)
+            about: Any = parsed(sample["about"].tobytes())
             keys = sample["keys"]
-            return cls(
-                shards=tuple(Stamp(name, size) for name, size in about["shards"]),
-                tags=tuple(about["tags"]),
+            found = cls(
+                shards=tuple(Stamp(str(name), int(size)) for name, size in about["shards"]),
+                tags=tuple(map(str, about["tags"])),
                 keys=keys.view(f"S{keys.shape[1]}").reshape(len(keys)) if len(keys) else np.zeros(0, "S1"),
                 places=sample["places"],
-                damaged=about["damaged"],
-                unreadable=about["unreadable"],
+                damaged=str(about["damaged"]),
+                unreadable={str(name): str(why) for name, why in about["unreadable"].items()},
             )
-        except (OSError, ValueError, KeyError, TypeError, SampleError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, SampleError):
             return None
+        return found if found._is_sound() else None
+
+    def _is_sound(self) -> bool:
+        """Return whether every place is that of a shard; an index that somebody made up may say anything."""
+        rows = self.places.shape == (len(self.tags), len(self.keys))
+        return rows and (not self.places.size or -1 <= self.places.min() <= self.places.max() < len(self.shards))
 
 
 EMPTY = Index(shards=(), tags=(), keys=np.zeros(0, "S1"), places=np.zeros((0, 0), np.int32))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Listing, Names
 from pluto_core.pipeline.durable import write_file
+from pluto_core.places.files import opened, parsed
 
 FOLDER = "listings"
 
@@ -20,6 +21,8 @@ Keys = npt.NDArray[np.bytes_]
 
 _COLUMNS = ("tokens", "start_us", "anchor_us")
 _NAMES = ("logs", "types", "maps")
+_LONGEST = 1000
+"""Characters of a name: a column of keys has room for the longest one in every row."""
 
 
 def keys_of(listing: Listing) -> Keys:
@@ -61,7 +64,7 @@ def load(cache: Path, digest: str) -> tuple[Listing, dict[str, Any]] | None:
         return _read(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 -- whatever a damaged archive makes of itself
         message = f"the stored listing {path} cannot be read ({error}); remove it, and run with the source again"
         raise PlutoError(message) from None
 
@@ -116,10 +119,16 @@ def _place(cache: Path, digest: str) -> Path:
 
 
 def _read(path: Path) -> tuple[Listing, dict[str, Any]]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+    with opened(path) as stream, np.load(stream, allow_pickle=False) as file:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in file.zip.infolist()):
+            message = "it is compressed, and could unpack to anything"
+            raise ValueError(message)
         tokens, *times = (file[name] for name in _COLUMNS)
         names = {name: _names(file[f"{name}.codes"], file[f"{name}.values"], len(tokens)) for name in _NAMES}
-        funnel = json.loads(file["funnel"].tobytes())
+        funnel = parsed(file["funnel"].tobytes())
+    if not isinstance(funnel, dict) or tokens.ndim != 1 or not tokens.tobytes().isascii() or tokens.itemsize > _LONGEST:
+        message = "its tokens cannot be those of scenarios"
+        raise ValueError(message)
     if tokens.dtype.kind != "S" or any(column.shape != tokens.shape or column.dtype != np.int64 for column in times):
         message = "its columns do not agree"
         raise ValueError(message)
@@ -127,7 +136,10 @@ def _read(path: Path) -> tuple[Listing, dict[str, Any]]:
 
 
 def _names(codes: npt.NDArray[Any], values: npt.NDArray[Any], rows: int) -> Names:
-    texts: Sequence[str] = json.loads(values.tobytes())
+    texts: Sequence[str] = parsed(values.tobytes())
+    if not isinstance(texts, list) or any(len(str(text)) > _LONGEST for text in texts):
+        message = "its names are too long, or none"
+        raise ValueError(message)
     if codes.shape != (rows,) or codes.dtype != np.int32 or (rows and not 0 <= codes.min() <= codes.max() < len(texts)):
         message = "its names do not agree"
         raise ValueError(message)

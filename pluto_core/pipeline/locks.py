@@ -5,10 +5,12 @@ once when the owner dies, however it dies. The text serves people, and locks of 
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -18,9 +20,12 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
+from pluto_core.places.files import content, parsed
 
 BEAT_S = 30.0
 """Time between two signs of life of a run."""
+_LONGEST = 1 << 16
+"""Bytes of a lock file that are read."""
 SILENCE_S = 900.0
 """A part of an array job that is silent for so long on another machine is over. It may then run twice, which only costs time:
 each writes shards of its own."""
@@ -47,9 +52,11 @@ class Owner:
     def read(cls, path: Path) -> "Owner | None":
         """Return the owner that a lock file names, or None where it names none."""
         try:
-            fields: Any = json.loads(path.read_text("utf-8"))
-            return cls(host=fields["host"], boot=fields["boot"], process=fields["process"], since=fields["since"])
-        except (OSError, ValueError, KeyError, TypeError):
+            fields: Any = parsed(content(path, _LONGEST))
+            return cls(
+                host=str(fields["host"]), boot=str(fields["boot"]), process=int(fields["process"]), since=str(fields["since"])
+            )
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def gone(self) -> bool:
@@ -62,7 +69,7 @@ class Owner:
             os.kill(self.process, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:
+        except (PermissionError, OverflowError):
             return False
         return False
 
@@ -96,7 +103,7 @@ class Lock:
         """
         while True:
             before = Owner.read(path)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = _opened(path)
             if not _flock(descriptor, wait=wait) or (not wait and believe and _held_elsewhere(before)):
                 os.close(descriptor)
                 return None
@@ -164,6 +171,26 @@ def owners(folder: Path) -> list[Owner]:
     """Return who runs, as far as the lock files of `folder` tell and the processes still live; takes no lock."""
     found = (Owner.read(path) for path in sorted(folder.glob("run-*")))
     return [owner for owner in found if owner is not None and not owner.gone()]
+
+
+def _opened(path: Path) -> int:
+    """Return a lock file, made where there is none.
+
+    Raises:
+        PlutoError: A link or anything else stands in its place: what that leads to is not ours to write.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            raise
+    else:
+        state = os.fstat(descriptor)
+        if stat.S_ISREG(state.st_mode) and state.st_nlink <= 1:
+            return descriptor
+        os.close(descriptor)
+    raise PlutoError(f"{path} is no file of its own but a link, a folder or a pipe; remove it, it may lead anywhere")
 
 
 def _flock(descriptor: int, *, wait: bool) -> bool:

@@ -12,6 +12,7 @@ from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError
 from pluto_core.pipeline.durable import write_file
 from pluto_core.pipeline.fingerprint import Fingerprint
+from pluto_core.places.files import content, parsed
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -57,12 +58,12 @@ class Manifest:
         """
         path = folder / NAME
         try:
-            plain: Any = json.loads(path.read_bytes())
+            plain: Any = parsed(content(path))
             known = plain["format"]
         except FileNotFoundError:
             message = f"{folder} is no cache (it has no {NAME}); run the cache step first, or correct cache.path"
             raise PlutoError(message) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{path} cannot be read ({error}); choose another cache.path, or compute the cache anew with --fresh"
             raise PlutoError(message) from None
         if known != FORMAT:
@@ -72,7 +73,26 @@ class Manifest:
             )
             raise PlutoError(message)
         try:
-            return cls(store=plain["store"], suffix=plain["suffix"], fingerprint=Fingerprint(**plain["fingerprint"]))
-        except (KeyError, TypeError) as error:
+            return cls(store=str(plain["store"]), suffix=str(plain["suffix"]), fingerprint=_fingerprint(plain["fingerprint"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"{path} lacks something ({error}); choose another cache.path, or compute the cache anew with --fresh"
             raise PlutoError(message) from None
+
+
+def _fingerprint(plain: Mapping[str, Any]) -> Fingerprint:
+    """Return a stored fingerprint, whose parts are tables where tables are expected.
+
+    Raises:
+        KeyError, TypeError, ValueError: They are not, or lack something.
+    """
+    found = Fingerprint(**plain)
+    tables = [found.builders, found.code, *found.builders.values()]
+    for told in found.builders.values():
+        tables += [told["config"], told["spec"], *told["spec"].values()]
+        _ = told["version"]
+    if found.source is not None:
+        tables += [found.source, found.source.get("dataset", {})]
+    if not all(isinstance(table, dict) for table in tables):
+        message = "something that should be a table is none"
+        raise ValueError(message)
+    return found

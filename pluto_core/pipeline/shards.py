@@ -1,6 +1,7 @@
 """The shards of a cache: written under `unsealed/`, sealed by sync and rename, adopted when their writer died."""
 
 import hashlib
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ class Shards:
             return tuple(Stamp(name, 0) for name in sorted(_in_process.get(self.cache, [])))
         paths = sorted((self.cache / SEALED).glob("*" + self.store.suffix))
         whole = [path for path in paths if not path.name.startswith(".")]
-        return tuple(Stamp(path.name, 0 if path.is_dir() else path.stat().st_size) for path in whole)
+        return tuple(Stamp(path.name, _size(path)) for path in whole)
 
     def open(self, name: str) -> ShardReader:
         """Return a reader of a sealed shard."""
@@ -76,6 +77,7 @@ class Shards:
         if not self.store.suffix:
             return Unsealed(shards=self, name=name, path=self.path(name), lock=None, writer=self.store.create(self.path(name)))
         self.unsealed.mkdir(parents=True, exist_ok=True)
+        self._require_own()
         lock = Lock.take(self.unsealed / (name + _OWNER))
         path = self.unsealed / name
         try:
@@ -98,6 +100,7 @@ class Shards:
         """Yield unsealed shards whose owner died, each with its lock held and the owner that was."""
         if not self.store.suffix or not self.unsealed.is_dir():
             return
+        self._require_own()
         for path in sorted(self.unsealed.glob("*" + self.store.suffix)):
             place = self.unsealed / (path.name + _OWNER)
             owner = Owner.read(place)
@@ -153,9 +156,18 @@ class Shards:
             copy.put(key, reader.get(key))
         copy.seal()
 
+    def _require_own(self) -> None:
+        """Refuse a folder of shards being written that somebody else made: scratch folders are often everybody's.
+
+        Raises:
+            PlutoError: It belongs to another user, or is a link.
+        """
+        if self.scratch is not None and (self.unsealed.is_symlink() or self.unsealed.stat().st_uid != os.geteuid()):
+            raise PlutoError(f"{self.unsealed} belongs to somebody else; choose another cache.scratch")
+
     def set_aside(self, name: str) -> None:
         """Move a sealed shard that cannot be read out of the way; a person may look at it."""
-        if self.path(name).exists():
+        if os.path.lexists(self.path(name)):
             (self.cache / ASIDE).mkdir(exist_ok=True)
             self.path(name).rename(self.cache / ASIDE / name)
 
@@ -167,6 +179,13 @@ class Shards:
             discard = getattr(self.store, "discard", None)
             if discard is not None:
                 discard(self.path(name))
+
+
+def _size(path: Path) -> int:
+    try:
+        return 0 if path.is_dir() else path.stat().st_size
+    except OSError:  # a link that leads nowhere: opening it will say so
+        return 0
 
 
 def whole(reader: ShardReader, key: bytes) -> bool:
