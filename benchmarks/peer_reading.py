@@ -1,0 +1,175 @@
+"""Reading scenarios: nuplan-devkit's way and ours, on the same scenarios in one run, and how many times as fast ours is.
+
+    python benchmarks/peer_reading.py DATA_ROOT MAP_ROOT [--scenarios 24] [--rounds 3]
+
+Needs nuplan-devkit (docs/coming-from-nuplan-devkit.md). What is read is what PLUTO's features need: 101 poses of the ego
+vehicle from 2 s ago to 8 s ahead, everything that was tracked in those frames, lights, route, goal, and the lanes, connectors
+and crosswalks within 120 m. The devkit is asked through its public interface, as feature builders ask it. Before anything is
+measured, both are compared: poses, boxes, lights, route and map objects must be the same. Ours is measured for one scenario by
+itself and for all of a log together, as the cache step reads them. Maps are open on both sides before the clock starts.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nuplan.common.maps.maps_datatypes import SemanticMapLayer
+
+from pluto_core.errors import SampleError
+from pluto_core.filters import ScenarioFilter
+from pluto_core.maps import Layer
+from pluto_core.scene import ScenarioId, Scene, Window
+from pluto_devkit.config import DevkitSourceConfig
+from pluto_devkit.finding import Finder
+from pluto_nuplan.config import NuPlanConfig
+from pluto_nuplan.source import NuPlanSource
+
+WINDOW = Window(history_s=2.0, future_s=8.0, interval_s=0.1)
+RADIUS_M = 120.0
+LAYERS = {
+    Layer.LANE: SemanticMapLayer.LANE,
+    Layer.LANE_CONNECTOR: SemanticMapLayer.LANE_CONNECTOR,
+    Layer.CROSSWALK: SemanticMapLayer.CROSSWALK,
+}
+
+
+def poses(scenario: Any) -> Sequence[Any]:
+    """Return the ego vehicle's states by the devkit."""
+    past = scenario.get_ego_past_trajectory(iteration=0, time_horizon=2.0, num_samples=20)
+    future = scenario.get_ego_future_trajectory(iteration=0, time_horizon=8.0, num_samples=80)
+    return [*past, scenario.initial_ego_state, *future]
+
+
+def frames(scenario: Any) -> Sequence[Any]:
+    """Return what was tracked, frame by frame, by the devkit."""
+    past = scenario.get_past_tracked_objects(iteration=0, time_horizon=2.0, num_samples=20)
+    future = scenario.get_future_tracked_objects(iteration=0, time_horizon=8.0, num_samples=80)
+    return [one.tracked_objects for one in (*past, scenario.initial_tracked_objects, *future)]
+
+
+def lights(scenario: Any) -> Sequence[Any]:
+    """Return the lights by the devkit."""
+    return list(scenario.get_traffic_light_status_at_iteration(0))
+
+
+def way(scenario: Any) -> tuple[Sequence[str], Any]:
+    """Return route and goal by the devkit."""
+    return scenario.get_route_roadblock_ids(), scenario.get_mission_goal()
+
+
+def objects(scenario: Any) -> Mapping[Any, Sequence[Any]]:
+    """Return the map around the ego vehicle by the devkit."""
+    found: Mapping[Any, Sequence[Any]] = scenario.map_api.get_proximal_map_objects(
+        scenario.initial_ego_state.rear_axle.point, RADIUS_M, list(LAYERS.values())
+    )
+    return found
+
+
+THEIRS: Mapping[str, Callable[[Any], Any]] = {
+    "ego vehicle": poses,
+    "tracked objects": frames,
+    "lights": lights,
+    "route and goal": way,
+    "map": objects,
+}
+
+
+def ours_of_map(scene: Scene) -> Mapping[Layer, np.ndarray]:
+    """Return rows of the map around the ego vehicle by us."""
+    center = scene.ego.position[scene.present]
+    return {layer: scene.map.near(layer, center, RADIUS_M) for layer in LAYERS}
+
+
+def compare(scene: Scene, scenario: Any) -> None:
+    """Prove that both read the same."""
+    expected = np.array([[state.rear_axle.x, state.rear_axle.y] for state in poses(scenario)])
+    np.testing.assert_allclose(scene.ego.position, expected, atol=1e-6)
+    for step, tracked in enumerate(frames(scenario)):
+        theirs = sorted((box.center.x, box.center.y) for box in tracked.get_agents())
+        valid = scene.tracks.valid[:, step]
+        np.testing.assert_allclose(sorted(map(tuple, scene.tracks.position[valid, step])), theirs, atol=1e-6)
+    now = scene.lights.step == scene.present
+    assert sorted(scene.lights.connector_id[now].tolist()) == sorted(int(one.lane_connector_id) for one in lights(scenario))
+    route, goal = way(scenario)
+    assert scene.route.tolist() == [int(one) for one in route]
+    assert (scene.goal is None) == (goal is None)
+    near = objects(scenario)
+    for layer, rows in ours_of_map(scene).items():
+        assert len(rows) == len(near[LAYERS[layer]]), layer
+
+
+def chosen(source: NuPlanSource, finder: Finder, count: int) -> list[tuple[ScenarioId, Any]]:
+    """Return scenarios that are spread over the logs and lie wholly within them, with the devkit's own."""
+    ids = list(source.list(ScenarioFilter()).ids())
+    found: list[tuple[ScenarioId, Any]] = []
+    for row in np.linspace(0, len(ids) - 1, 4 * count).astype(int).tolist():
+        scene = source.load(ids[row], WINDOW)
+        if scene.ego.valid.all() and len(found) < count:
+            found.append((ids[row], finder.take([ids[row]])[0]))
+    return sorted(found, key=lambda pair: (pair[0].log, pair[0].start_us))
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def round_of(source: NuPlanSource, pairs: Sequence[tuple[ScenarioId, Any]]) -> dict[str, float]:
+    """Return milliseconds a scenario of every row; both sides take turns, scenario by scenario."""
+    spent = dict.fromkeys((*THEIRS, "ours alone", "ours map", "ours together"), 0.0)
+    for identity, scenario in pairs:
+        fresh = type(scenario)(*scenario.__reduce__()[1])
+        for name, ask in THEIRS.items():
+            spent[name] += seconds_of(lambda ask=ask, fresh=fresh: ask(fresh))
+        began = time.perf_counter()
+        scene = source.load(identity, WINDOW)
+        spent["ours alone"] += time.perf_counter() - began
+        spent["ours map"] += seconds_of(lambda scene=scene: ours_of_map(scene))
+    by_log: dict[str, list[ScenarioId]] = {}
+    for identity, _ in pairs:
+        by_log.setdefault(identity.log, []).append(identity)
+    for ids in by_log.values():
+        began = time.perf_counter()
+        for scene in source.load_many(ids, WINDOW):
+            assert not isinstance(scene, SampleError)
+        spent["ours together"] += time.perf_counter() - began
+    return {name: 1e3 * seconds / len(pairs) for name, seconds in spent.items()}
+
+
+def main() -> None:
+    """Compare, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_root", type=Path)
+    parser.add_argument("map_root", type=Path)
+    parser.add_argument("--scenarios", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    told = parser.parse_args()
+    warnings.simplefilter("ignore")
+    places = {"data_root": str(told.data_root), "map_root": str(told.map_root)}
+    more = {"sensor_root": str(told.data_root), "db_files": None, "map_version": "nuplan-maps-v1.0", "verbose": False}
+    source = NuPlanSource(NuPlanConfig(**places))
+    pairs = chosen(source, Finder(DevkitSourceConfig(arguments={**places, **more})), told.scenarios)
+    for identity, scenario in pairs:
+        compare(source.load(identity, WINDOW), scenario)
+    print(f"{len(pairs)} scenarios: poses, boxes, lights, routes and map objects are the same\n")
+    rounds = [round_of(NuPlanSource(NuPlanConfig(**places)), pairs) for _ in range(told.rounds + 1)][1:]
+    middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    theirs = sum(middle[name] for name in THEIRS)
+    print("| reading a scenario, ms | devkit | ours alone | ours, together with others of its log |\n|---|--:|--:|--:|")
+    for name in THEIRS:
+        own = f"{middle['ours map']:.2f} | {middle['ours map']:.2f}" if name == "map" else "- | -"
+        print(f"| {name} | {middle[name]:.1f} | {own} |")
+    alone, together = (middle[name] + middle["ours map"] for name in ("ours alone", "ours together"))
+    print(f"| all | {theirs:.1f} | {alone:.1f} | {together:.2f} |")
+    print(f"| times as fast | 1 | {theirs / alone:.1f} | {theirs / together:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
