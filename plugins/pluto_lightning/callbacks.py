@@ -15,6 +15,8 @@ from pluto_lightning.config import EarlyStoppingConfig
 
 _SHOWN = ("train/loss", "val/loss", "val/fde_top1_m")
 _VALIDATION = "val/"
+_RATE = "lr-"
+"""Beginning of Lightning's names for learning rates."""
 _TWICE = ("_step", "_epoch")
 """Endings under which Lightning repeats a value that it also gives under its own name."""
 
@@ -109,6 +111,7 @@ class Curves(pl.Callback):
         self._validated = False
         self._sums: dict[str, Tensor] = {}
         self._counted = 0
+        self._rates: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -143,9 +146,10 @@ class Curves(pl.Callback):
         self._since, self._validated = time.monotonic(), False
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Count the time spent waiting for data."""
-        del trainer, pl_module, batch, batch_idx
+        """Count the time spent waiting for data, and note the rates: of an epoch that it goes on with, Lightning tells none."""
+        del pl_module, batch, batch_idx
         self.waited_s += time.monotonic() - self._since
+        self._rates = _rates(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -168,7 +172,7 @@ class Curves(pl.Callback):
         """Keep the epoch's values; Lightning's list also holds what the last validation gave, however long ago."""
         means = self._means(trainer)
         pl_module.log_dict(means)
-        values = means | self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()})
+        values = means | self._fresh({name: float(value) for name, value in trainer.callback_metrics.items()}) | self._rates
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
         if self._lines and trainer.is_global_zero:
             shown = ", ".join(f"{name} {values[name]:.3f}" for name in _SHOWN if name in values)
@@ -191,6 +195,16 @@ class Curves(pl.Callback):
             name: value
             for name, value in values.items()
             if math.isfinite(value)
+            and not name.startswith(_RATE)
             and (self._validated or not name.startswith(_VALIDATION))
             and not any(name.endswith(end) and name.removesuffix(end) in values for end in _TWICE)
         }
+
+
+def _rates(trainer: pl.Trainer) -> dict[str, float]:
+    """Return the learning rate of each group of parameters, under Lightning's names."""
+    return {
+        f"{_RATE}{type(optimizer).__name__}" + (f"/pg{number}" if len(optimizer.param_groups) > 1 else ""): float(group["lr"])
+        for optimizer in trainer.optimizers
+        for number, group in enumerate(optimizer.param_groups, 1)
+    }

@@ -15,8 +15,9 @@ import torch
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
-from pluto_lightning.config import LightningConfig, OneCycleConfig
-from pluto_lightning.schedules import make_onecycle
+from pluto_lightning.config import LightningConfig, OneCycleConfig, TensorBoardConfig, WarmupCosineConfig
+from pluto_lightning.loggers import TensorBoard
+from pluto_lightning.schedules import make_onecycle, make_warmup_cosine
 from pluto_lightning.trainer import LightningTrainer
 
 
@@ -95,6 +96,21 @@ def test_a_training_goes_on_within_an_epoch(moment, every, accumulate, fit, worl
     assert counter.batches == 4 * (3 - epoch) - batch // (every * accumulate) * every * accumulate
     assert wild.numbers["epochs"] == 3
     assert wild.numbers["share_waiting"] < 1
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_curves_of_an_interrupted_epoch_have_its_learning_rates(interval, fit):
+    """With a logger, rows of a training that goes on within an epoch are those of one go, rates of the last step included."""
+    make_schedule = lambda: make_warmup_cosine(WarmupCosineConfig(warmup_epochs=1, interval=interval), Context())  # noqa: E731
+    settings = {"epochs": 3, "save_every": 1}
+    changes = {"settings": settings, "make_schedule": make_schedule, "loggers": [TensorBoard(TensorBoardConfig(), Context())]}
+    calm, _ = fit("calm", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fit("wild", callbacks=[Interruption(1, 2)], **changes)
+    wild, _ = fit("wild", **changes)
+    assert calm.numbers["curves"] == wild.numbers["curves"]
+    rates = [row["lr-AdamW/pg1"] for row in wild.numbers["curves"]]
+    assert rates[0] >= rates[1] > rates[2] > 0
 
 
 @pytest.mark.slow
