@@ -28,6 +28,8 @@ class Identity:
     """Settings that change scenes (not paths, not speed)."""
     dataset: Mapping[str, int]
     """Names of logs and maps, without folders, and numbers that tell a changed file: size (bytes), count of writes."""
+    listing: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """Settings that change what is listed, and no scene: samples of a scenario listed with others are right, too."""
 
 
 @attrs.frozen(kw_only=True)

@@ -139,7 +139,8 @@ class Av2Source:
         """Return reader, settings and the sizes of all files."""
         held = {f"{log}/{name}": size for log, folder in self._folders.items() for name, size in sizes(folder).items()}
         settings = {"lane_types": list(self._config.lane_types), "route_lookahead_m": self._config.route_lookahead_m}
-        return Identity(reader="av2/1", settings=settings, dataset=held)
+        listing = {name: getattr(self._config, name) for name in ("stride", "history_s", "future_s")}
+        return Identity(reader="av2/1", settings=settings, dataset=held, listing=listing)
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return the recordings that were refused."""

@@ -104,7 +104,8 @@ class DevkitSource:
     def identity(self) -> Identity:
         """Return the builder and its arguments; the devkit has no list of files, so that changed ones go unnoticed."""
         settings = {"builder": self._config.builder, "map_radius_m": self._config.map_radius_m}
-        return Identity(reader=READER, settings=settings, dataset=self._finder.dataset())
+        listing = {"arguments": dict(self._config.arguments)}
+        return Identity(reader=READER, settings=settings, dataset=self._finder.dataset(), listing=listing)
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return nothing: the devkit stops at logs that it cannot read."""

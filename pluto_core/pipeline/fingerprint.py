@@ -14,6 +14,8 @@ from pluto_core.jobs import Identity
 from pluto_core.protocols import SceneBuilder
 
 Plain = Mapping[str, Any]
+_OF_SOURCES = ("reader", "settings", "dataset")
+"""What samples depend on of a source's `Identity`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +61,7 @@ def fingerprint(identity: Identity | None, builders: Sequence[tuple[str, SceneBu
         builders: Tag, builder and config (an attrs instance or a mapping) of each.
     """
     return Fingerprint(
-        source=None if identity is None else _plain(attrs.asdict(identity)),
+        source=None if identity is None else _plain({name: getattr(identity, name) for name in _OF_SOURCES}),
         builders={tag: described(builder, config) for tag, builder, config in builders},
         code={tag: source_hash(type(builder)) for tag, builder, _ in builders},
     )

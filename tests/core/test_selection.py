@@ -2,6 +2,7 @@ import json
 import math
 from collections import Counter
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -221,6 +222,7 @@ def test_the_digest_names_what_is_selected(tmp_path):
         filter_digest(ScenarioFilter(shuffle=True), IDENTITY, 1),
         filter_digest(ScenarioFilter(shuffle=True), IDENTITY, 2),
         filter_digest(plain, Identity(reader="rows/2", settings={}, dataset={"a.db": 1})),
+        filter_digest(plain, attrs.evolve(IDENTITY, listing={"stride": 2})),
         filter_digest(ScenarioFilter(token_set_path=str(one)), IDENTITY),
     ]
     assert len(set(digests)) == len(digests)

@@ -3,6 +3,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +14,8 @@ from pluto_av2.source import Av2Source
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.filters import ScenarioFilter
 from pluto_core.maps import Layer
+from pluto_core.pipeline.fingerprint import fingerprint
+from pluto_core.pipeline.selection import filter_digest
 from pluto_core.scene import Category, ScenarioId, Scene, Window
 
 LOG = "11111111-2222-3333-4444-555555555555"
@@ -46,6 +49,16 @@ def test_stride_and_filter_choose_among_start_frames(sensor_root: Path, source: 
     assert [one.token for one in source.list(ScenarioFilter(scenario_tokens=(tokens[3],))).ids()] == [tokens[3]]
     assert len(source.list(ScenarioFilter(log_names=("other",)))) == 0
     assert len(source.list(ScenarioFilter(scenario_types=("steady",)))) == 20
+
+
+@pytest.mark.parametrize("change", [{"stride": 5}, {"history_s": 3.0}, {"future_s": 9.0}])
+def test_settings_of_the_listing_change_it_and_leave_samples_right(
+    sensor_root: Path, source: Av2Source, change: dict[str, float]
+) -> None:
+    """Another stride is another listing, never the stored one, and what is cached of the same frames may be used."""
+    other = Av2Source(attrs.evolve(Av2Config(data_root=str(sensor_root)), **change))
+    assert filter_digest(ScenarioFilter(), other.identity()) != filter_digest(ScenarioFilter(), source.identity())
+    assert fingerprint(other.identity(), []).differences(fingerprint(source.identity(), [])) == []
 
 
 def test_scene_is_sound_and_its_rates_are_those_of_the_drive(scene: Scene) -> None:
