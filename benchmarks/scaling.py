@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
-from scaling_constants import Constants, Loading, measure
+from scaling_constants import Constants, measure
 
 LOGS, FRAMES, LOGS_GB = 13_200, 5_900, 1_115
 """Of nuPlan's training set: its logs, frames of one, and the size of all."""
@@ -22,7 +22,8 @@ REFERENCE_S = 0.58
 """Of one core and scenario in the reference stack's cache step, storing included."""
 REFERENCE_LOADER = {"": 233.0, ", varied": 95.0}
 """Samples a second of one loading process of the reference's way: the table `Loader`, where both are measured in one run."""
-GPUS = 8
+GPUS, LOADING_CORES = 8, 8
+"""Of one machine, and the cores beside each GPU that may load."""
 SHARD = 5_000
 """Samples after which a worker seals its shard: `pluto_core.pipeline.shards.SEAL_SAMPLES`."""
 
@@ -68,10 +69,9 @@ class Forecast:
 def forecast(known: Constants, site: Site, scenarios: int) -> Forecast:
     """Return what a cache step takes."""
     disk = known.disk_mb_s * site.machines if site.shared_mb_s is None else site.shared_mb_s
-    moved_mb = known.scenario_kb / 1e3 + (0.0 if site.shared_mb_s is None else LOGS_GB * 1e3 / scenarios)
     limits = {
         "cores": site.cores * known.rate * known.efficiency,
-        "disk": disk / moved_mb,
+        "disk": disk / (known.scenario_kb / 1e3 + LOGS_GB * 1e3 / scenarios),
         "driver": site.machines / known.driver_s,
     }
     own_cores = min(site.cores, site.machine_cores)
@@ -138,28 +138,30 @@ def cache_table(known: Constants, sites: Sequence[Site], counts: Sequence[int]) 
 def supply_table(known: Constants, rates: Sequence[float], varied_rates: Sequence[float]) -> Iterator[str]:
     """Yield what it takes to supply 8 GPUs."""
     columns = (
-        "samples/s of a GPU", "of 8", "cache", "loading cores", "a GPU", "read in a first epoch, GB/s", "copied, GB/s",
-        "first bottleneck", "cores with the reference's loader",
+        "samples/s of a GPU", "of 8", "cache", "loading cores", "read, GB/s", "copied, GB/s", "cores used",
+        "disk used in a first epoch", "copying used", "first bottleneck", "cores with the reference's loader",
     )  # fmt: skip
     yield f"| {' | '.join(columns)} |"
-    yield f"|--:|--:|---|{'--:|' * 4}---|--:|"
+    yield f"|--:|--:|---|{'--:|' * 6}---|--:|"
     for varied, wanted in (("", rates), (", varied", varied_rates)):
         for rate in wanted:
             for profile in ("default", "raw"):
-                way = profile + varied
-                yield _supply_row(known, known.loading[way], way, rate, REFERENCE_LOADER[varied])
+                yield _supply_row(known, profile + varied, GPUS * rate, REFERENCE_LOADER[varied])
 
 
-def _supply_row(known: Constants, one: Loading, way: str, rate: float, reference: float) -> str:
-    need = GPUS * rate
-    efficiency = min(one.two / one.one / 2, 1.0)
-    cores = need / (one.one * efficiency)
+def _supply_row(known: Constants, way: str, need: float, reference: float) -> str:
+    one = known.loading[way]
+    cores = need / (one.one * min(one.two / one.one / 2, 1.0))
     read, copied = need * one.sample_kb / 1e6, need * one.row_mb / 1e3
-    shares = {"loading cores": cores / GPUS, "disk": 1e3 * read / known.disk_mb_s, "memory": copied / known.copy_gb_s / GPUS}
-    name = max(shares, key=shares.__getitem__)
-    told = f"{name}, {shares[name]:.0%} used" if name == "disk" else f"{name}: {shares[name]:.2f} of a core a GPU"
-    cells = (f"{rate:,.0f}", f"{need:,.0f}", way, f"{cores:.1f}", f"{cores / GPUS:.2f}", f"{read:.2f}", f"{copied:.1f}", told)
-    return f"| {' | '.join(cells)} | {need / reference:,.0f} |"
+    used = {
+        "cores": cores / (GPUS * LOADING_CORES),
+        "disk": 1e3 * read / known.disk_mb_s,
+        "copying": copied / (GPUS * LOADING_CORES * known.copy_gb_s),
+    }
+    first = max(used, key=used.__getitem__)
+    cells = (f"{need / GPUS:,.0f}", f"{need:,.0f}", way, f"{cores:.1f}", f"{read:.2f}", f"{copied:.1f}")
+    shares = " | ".join(f"{share:.0%}" for share in used.values())
+    return f"| {' | '.join(cells)} | {shares} | **{first}** | {need / reference:,.0f} |"
 
 
 def report(known: Constants, options: argparse.Namespace) -> Iterator[str]:
@@ -178,19 +180,24 @@ def report(known: Constants, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _cache_text(shared: float | None, machine_cores: int) -> Iterator[str]:
-    disk = "machines W / b" if shared is None else f"{shared:,.0f} MB/s / (b + logs / n), as logs are read from there too"
-    yield "time = listing + computing + joining"
-    yield f"- listing: {LOGS:,} logs of {FRAMES:,} frames, spread over the cores of a machine; every machine lists for itself"
-    yield f"- computing: s + n / min(cores c r e; disk {disk}; driver machines / d)"
-    yield "- joining: n j, on one core, as every machine joins the index of all shards"
-    yield f"- memory: c m + M + D + n times what the driver holds a scenario; machines of {machine_cores} cores\n"
+    disk = "machines W" if shared is None else f"{shared:,.0f} MB/s"
+    yield f"""time = listing + computing + joining
+
+- listing: {LOGS:,} logs of {FRAMES:,} frames, spread over the cores of a machine; every machine lists for itself
+- computing: s + n / min(cores c r e, disk {disk} / (b + logs / n), driver machines / d); all logs, {LOGS_GB:,} GB, are read
+  once, from the disk that is written to and at the speed at which it takes data
+- joining: n j, on one core: every machine joins the index of all shards
+- memory: c m + M + D + n times what the driver holds a scenario; machines of {machine_cores} cores
+- reference: {REFERENCE_S} s a scenario and core, as if nothing but cores limited it
+"""
 
 
 def _supply_text() -> Iterator[str]:
-    yield "Loading cores = 8 g / (rate of one process x what is left of it when two work), beside those that drive the GPUs."
-    yield "A first epoch reads from the disk (its writing rate W stands for its reading rate), later ones from memory as far as"
-    yield "that reaches. 79 and 39 samples/s of a GPU (39: with variants) are those of the published training on RTX 3090s; ten"
-    yield "times as many are assumed, for GPUs of today.\n"
+    yield f"""Loading cores = 8 g / (rate of one process x what is left of it when two work), beside those that drive the GPUs. A first
+epoch reads from the disk (its writing rate W stands for its reading rate), later ones from memory as far as that reaches.
+Used: of {LOADING_CORES} loading cores a GPU; of W; of what as many cores copy. Samples/s of a GPU: 79, and 39 with variants, are those of
+the published training on RTX 3090s; ten times as many are assumed, for GPUs of today.
+"""
 
 
 def main() -> None:

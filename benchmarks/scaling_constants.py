@@ -152,6 +152,7 @@ def _loading(folder: Path, cache: Path, way: tuple[str, bool], rounds: int) -> t
     profile, varied = way
     text = [
         "name = 'loading'",
+        "steps = ['cache']",
         f"output_dir = {json.dumps(str(folder / 'runs'))}",
         "[splitter]\nuse = 'one_part'\npart = 'train'",
     ]

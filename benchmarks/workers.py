@@ -155,6 +155,7 @@ def measure(file: Path, part: str) -> Step:
         make_builders=workspace.builders,
         folder=workspace.folder,
         worker=worker,
+        profile=workspace.experiment.cache.profile,
     )
     end = time.perf_counter()
     memory.over.set()
