@@ -193,10 +193,10 @@ def _cache_text(shared: float | None, machine_cores: int) -> Iterator[str]:
 
 
 def _supply_text() -> Iterator[str]:
-    yield f"""Loading cores = 8 g / (rate of one process x what is left of it when two work), beside those that drive the GPUs. A first
-epoch reads from the disk (its writing rate W stands for its reading rate), later ones from memory as far as that reaches.
-Used: of {LOADING_CORES} loading cores a GPU; of W; of what as many cores copy. Samples/s of a GPU: 79, and 39 with variants, are those of
-the published training on RTX 3090s; ten times as many are assumed, for GPUs of today.
+    yield f"""Loading cores = 8 g / (rate of one process x what is left of it when two work), beside those that drive the GPUs.
+A first epoch reads from the disk (its writing rate W stands for its reading rate), later ones from memory as far as that
+reaches. Used: of {LOADING_CORES} loading cores a GPU; of W; of what as many cores copy. Samples/s of a GPU: 79, and 39 with
+variants, are those of the published training on RTX 3090s; ten times as many are assumed, for GPUs of today.
 """
 
 
