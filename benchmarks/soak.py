@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -164,17 +164,19 @@ class Soak:
             end = self._attempt(way, file, disturbed=left > 0)
             if end.code == 0 or self.wrong[before:]:
                 break
-        self._note(number, self._left_behind())
+        self._note(file.parent.name, self._left_behind())
         if end.code == 0:
-            self._note(number, Left.of(file.parent).differences(calm))
+            self._note(file.parent.name, Left.of(file.parent).differences(calm))
         if end.held:
             self.held.append(end.held)
         self.rounds["in one long-lived process" if lasting else "of programs"] += 1
         if not self.wrong[before:]:
             shutil.rmtree(file.parent)
 
-    def _note(self, number: int, wrong: Iterator[str]) -> None:
-        self.wrong += [f"round {number}: {text}" for text in wrong]
+    def _note(self, name: str, wrong: Iterable[str]) -> None:
+        for text in wrong:
+            self.wrong.append(f"{name}: {text}")
+            print(self.wrong[-1], flush=True)
 
     def _attempt(self, way: Program | House, file: Path, *, disturbed: bool) -> End:
         self.attempts += 1
@@ -182,7 +184,7 @@ class Soak:
         hit = self._disturb(way, program, file.parent, began) if disturbed else None
         end = self._await(way, program)
         if why := unfit(end, hit):
-            self.wrong.append(f"{file.parent.name}: {why} after {hit}: {end.text[-2000:]}")
+            self._note(file.parent.name, [f"{why} after {hit}: {end.text[-2000:]}"])
         for found, made in re.findall(r"cache: (?:(\d+) of \d+ scenarios were there)?(?:; )?(?:(\d+) computed)?", end.text):
             self.computed.append((int(found or 0), int(made or 0)))
         if self.chance.random() < 0.5 and not self._gone(PATIENCE_S):  # else the next one meets processes of this one
@@ -242,16 +244,17 @@ class Soak:
 
 def unfit(end: End, hit: Hit | None) -> str:
     """Return what is wrong with the way in which an attempt ended, after what hit it; nothing where it is as it should be."""
-    fit = {0}
+    fit, early = {0}, hit is not None and hit.target == "the program" and hit.phase == "start"
     if hit and hit.target == "the program":
         fit |= set() if hit.signal == "SIGKILL" else {INTERRUPTED}
-        if not hit.signal.startswith("SIGINT") or hit.phase == "start":  # Python itself may not have been ready
-            fit.add(-signal.Signals[hit.signal.split()[0]])
+        fit |= {-signal.Signals[hit.signal.split()[0]]} if early or hit.signal != "SIGINT" else set()
+    if early and "KeyboardInterrupt" in end.text:  # Python was importing our first module
+        return ""
     if hit and hit.target == "a process" and end.code == 1 and "a process that loads samples" in end.text:
         return ""
     if end.code not in fit:
         return f"exit code {end.code}"
-    if "Traceback" in end.text and not (hit and hit.target == "the program" and hit.phase == "start"):
+    if "Traceback" in end.text and not early:
         return "a traceback"
     return ""
 
