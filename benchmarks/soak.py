@@ -8,6 +8,8 @@ round after round it is run again from nothing, and disturbed: SIGKILL, SIGTERM 
 processes at a moment drawn from the seed; the same command is given again, until it is done. Rounds take turns between new
 programs and one long-lived process that calls `pluto_core.api.run`, in which what grows would show.
 
+Ctrl-C, or SIGTERM, ends it with the table of the rounds so far.
+
 After each round the cache must hold the bytes, and the training the weights and curves, of the undisturbed run; no process,
 no temporary file, nothing in /dev/shm and no file that an undisturbed run does not leave may be there. Exit code 1 otherwise.
 
@@ -226,6 +228,14 @@ class Soak:
         self.hits[hit] += 1
         return hit
 
+    def end(self) -> None:
+        """End everything that runs."""
+        if self.house:
+            self.house.leave()
+        for process in ours(None):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
     def _gone(self, patience_s: float) -> list[int]:
         deadline, house = time.monotonic() + patience_s, self.house.process.pid if self.house else None
         while (left := ours(house)) and time.monotonic() < deadline:
@@ -314,7 +324,8 @@ def main() -> int:
     work = (options.work or Path(tempfile.mkdtemp(prefix="soak-"))).absolute()
     if work.exists() and any(work.iterdir()):
         parser.error(f"{work} is not empty")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs in the background with it ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # shells start what runs in the background with the former ignored
+        signal.signal(number, signal.default_int_handler)
     (work / "tmp").mkdir(parents=True)
     tempfile.tempdir = str(work / "tmp")
     os.environ |= {MARK: f"{os.getpid()}-{time.time_ns()}", "TMPDIR": str(work / "tmp"), "OMP_NUM_THREADS": "1"}
@@ -323,13 +334,12 @@ def main() -> int:
     soak = Soak(work, data, random.Random(options.seed))  # noqa: S311 -- moments, no secrets
     calm, began, number = soak.calm(), time.monotonic(), 0
     print(f"undisturbed: {len(calm.values)} values, {len(calm.curves)} epochs, {sum(soak.spans.values()):.0f} s", flush=True)
-    while time.monotonic() - began < options.minutes * 60:
-        soak.round(number, calm)
-        number += 1
-        if number % 10 == 0:
+    with contextlib.suppress(KeyboardInterrupt):  # the round in work does not count then
+        while time.monotonic() - began < options.minutes * 60:
+            soak.round(number, calm)
+            number += 1
             print(f"{(time.monotonic() - began) / 60:.0f} min: {number} rounds, {len(soak.wrong)} violations", flush=True)
-    if soak.house:
-        soak.house.leave()
+    soak.end()
     report(soak, calm, (time.monotonic() - began) / 60, (shm, _names(Path("/dev/shm"))))  # noqa: S108
     return 1 if soak.wrong else 0
 

@@ -101,7 +101,8 @@ class House:
         return End(**self._hear())
 
     def leave(self) -> None:
-        """End the process."""
+        """End the process, whatever it does."""
+        self.process.kill()
         self.process.communicate()
 
 
