@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cache_experiment import told
+from cache_experiment import EXPERIMENT, REPOSITORY, told
 
 from pluto_core.cli import bench
 from pluto_core.run import benchmark
@@ -119,3 +119,15 @@ def test_bench_with_another_store(say, where):
     found = told(say("bench", "small.toml", *FAST, "--samples", 6, "--only", "cache", "--json", "--set", f"cache.use={where}"))
     assert found["about"]["cache"] == f"{where}, profile default"
     assert set(by_name(found, "cache")) == {"encode", "write and seal", "size", "read and unpack"}
+
+
+def test_bench_of_a_third_partys_parts(say, here, monkeypatch):
+    """Builders and stores of another package are measured by their names, on scenes of any source."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "sample_plugin" / "src")
+    text = EXPERIMENT.partition("[[targets]]")[0].replace("lmdb", "sqlite")
+    (here / "others.toml").write_text(text + '[[features]]\nuse = "neighbors"\n', encoding="utf-8")
+    only = ("--only", "features", "--only", "cache", "--only", "loader")
+    found = told(say("bench", "others.toml", *FAST, *only, "-p", "pluto_neighbors.hooks", "--json"))
+    assert "build neighbors" in by_name(found, "features")
+    assert found["about"]["cache"] == "sqlite, profile default"
+    assert by_name(found, "loader")
