@@ -31,6 +31,7 @@ _HEAD = """\
 _TABLES = ("source", "splitter", "model", "objective", "optimizer", "schedule", "trainer", "cache", "worker")
 _START = {"filter.num_scenarios_per_type": "20", "trainer.epochs": "5"}
 """Values to begin with, so that the first run takes minutes."""
+_REQUIRED = "(required)"
 _GUESSES = {"integer": "1", "number": "1.0", "boolean": "false", "array": "[]", "table": "{}"}
 """Values of settings without a default, by the beginning of their type."""
 
@@ -99,20 +100,24 @@ def _component(catalogue: "Catalogue", section: str, use: str) -> Iterator[str]:
     yield from settings
 
 
-def _table(header: str, rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a table and those nested in it; arrays of tables are left to the documentation."""
+def _table(header: str, rows: Sequence[Row], *, off: bool = False) -> Iterator[str]:
+    """Yield a table and those nested in it, as comments where it is off; arrays of tables are left to the documentation."""
     inner: dict[str, list[Row]] = {key.partition(".")[0]: [] for key, *_ in rows if "." in key and "[]" not in key}
-    yield f"[{header}]"
+    yield f"#[{header}]" if off else f"[{header}]"
     for key, kind, default, meaning in rows:
         owner, dot, rest = key.partition(".")
         if dot and owner in inner:
             inner[owner].append((rest, kind, default, meaning))
         elif not dot and key not in inner:
-            yield from _setting((key, kind, default, meaning), _START.get(f"{header}.{key}"))
+            shown = "-" if off and default == _REQUIRED else default
+            yield from _setting((key, kind, shown, meaning), _START.get(f"{header}.{key}"))
     for key, nested in inner.items():
+        default, meaning = next((default, meaning) for name, _, default, meaning in rows if name == key)
         yield ""
-        yield from _comment(next(meaning for name, _, _, meaning in rows if name == key))
-        yield from _table(f"{header}.{key}", nested)
+        yield from _comment(meaning)
+        # What has a default of its own, and asks for settings once it is there, is for its author to switch on.
+        asks = default != _REQUIRED and any(told == _REQUIRED for _, _, told, _ in nested)
+        yield from _table(f"{header}.{key}", nested, off=off or asks)
 
 
 def _setting(row: Row, value: str | None) -> Iterator[str]:
@@ -121,7 +126,7 @@ def _setting(row: Row, value: str | None) -> Iterator[str]:
     yield from _comment(meaning)
     if value is not None:
         yield f"{key} = {value}"
-    elif default == "(required)":
+    elif default == _REQUIRED:
         yield f"{key} = {_guess(key, kind)}"
     else:
         yield f"#{key} = {f'<{kind}>' if default == '-' else default}"

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pluto_core.cli.describe import settings
 from pluto_core.cli.new_experiment import experiment_text
 from pluto_core.cli.new_plugin import component_name, write_package
 from pluto_core.errors import PlutoError
 from pluto_core.experiment import read
+from pluto_core.experiment.tomltext import loads
+from pluto_core.kinds import BY_SECTION
 from pluto_core.plugins import Catalogue
 
 NAMES = ["abc", "a-name-of-thirty-letters-or-so"]
@@ -169,6 +172,20 @@ def test_defaults_in_a_new_experiment_are_the_defaults(catalogue: Catalogue, tmp
     assert count > 50
     all_on.write_text(switched, encoding="utf-8")
     assert read(all_on, environment={}).settings == read(path, environment={}).settings
+
+
+def test_a_new_experiment_sets_nothing_by_itself(catalogue: Catalogue) -> None:
+    """What stands there without `#` is which components, what these cannot do without, and the few values to begin with."""
+    begun = {"filter.num_scenarios_per_type", "trainer.epochs"}
+    for source, model in itertools.product(catalogue.components("sources"), catalogue.components("models")):
+        text = experiment_text(Path("x.toml"), source.name, model.name, catalogue)
+        tables = {name: table for name, table in loads(text).items() if isinstance(table, dict)}
+        for section, table in tables.items():
+            config = catalogue.config_class(BY_SECTION[section].name, table["use"]) if "use" in table else None
+            required = {key for key, _, default, _ in (settings(config) if config else ()) if default == "(required)"}
+            for key, value in table.items():
+                allowed = value == {} or key in {"use", *required} or f"{section}.{key}" in begun
+                assert allowed, f"{section}.{key} = {value}"
 
 
 def test_every_setting_is_in_a_new_experiment(catalogue: Catalogue) -> None:
