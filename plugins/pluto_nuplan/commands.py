@@ -23,7 +23,15 @@ def data() -> None:
 @click.option("--logs", type=click.IntRange(min=3), default=12, show_default=True, help="Number of logs.")
 @click.option("--seconds", type=click.FloatRange(min=4), default=40.0, show_default=True, help="Length of a log.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same dataset.")
-@click.option("--grid", default="3x3", show_default=True, metavar="NxM", help="Crossroads of the town, columns and rows.")
+@click.option(
+    "--junctions",
+    "--grid",
+    "grid",
+    default="3x3",
+    show_default=True,
+    metavar="NxM",
+    help="Crossroads of the town, columns and rows.",
+)
 @click.option("--density", type=float, default=1.0, show_default=True, help="Traffic, as a multiple of the usual.")
 def synth(out: Path, logs: int, seconds: float, seed: int, grid: str, density: float) -> None:
     """Write a synthetic town in nuPlan's own format.
@@ -49,6 +57,6 @@ def synth(out: Path, logs: int, seconds: float, seed: int, grid: str, density: f
 def _grid(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if found is None:
-        message = f"--grid: {text!r} is no grid; write columns, x, rows, such as 3x3"
+        message = f"--junctions: {text!r} is no grid; write columns, x, rows, such as 3x3"
         raise PlutoError(message)
     return int(found[1]), int(found[2])

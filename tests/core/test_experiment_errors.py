@@ -48,6 +48,25 @@ def test_no_such_file(tmp_path, toys):
         read(tmp_path / "none.toml", catalogue=toys)
 
 
+def test_parent_too_long_for_the_file_system(tmp_path, toys):
+    """A parent whose name no file can have is one mistake."""
+    path = tmp_path / "child.toml"
+    path.write_text(f'extends = "{"a" * 300}.toml"', encoding="utf-8")
+    with pytest.raises(
+        ExperimentError, match=r"child\.toml:1: extends: .*a\.toml: the file cannot be read: File name too long$"
+    ):
+        read(path, catalogue=toys)
+
+
+def test_parent_in_a_circle_of_links(tmp_path, toys):
+    """A parent that is a link to itself is one mistake."""
+    (tmp_path / "round.toml").symlink_to("round.toml")
+    path = tmp_path / "child.toml"
+    path.write_text('extends = "round.toml"', encoding="utf-8")
+    with pytest.raises(ExperimentError, match=r"extends: .*round\.toml: the file cannot be read: "):
+        read(path, catalogue=toys)
+
+
 def test_deep_nesting(tmp_path, toys):
     """Nesting beyond all measure is a mistake, not a crash."""
     path = tmp_path / "deep.toml"
