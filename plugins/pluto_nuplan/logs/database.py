@@ -5,6 +5,7 @@ SQLite is dynamically typed, and the driver guesses a column's type from its fir
 guessed from a part of one.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,23 @@ Words = npt.NDArray[np.uint64]
 
 _BATCH_ROWS = str(1 << 24)
 _TOKEN_BYTES = 8
+_TABLES = (
+    "log",
+    "lidar",
+    "lidar_pc",
+    "ego_pose",
+    "scene",
+    "scenario_tag",
+    "track",
+    "category",
+    "lidar_box",
+    "traffic_light_status",
+)
+_COMPUTED = (
+    "SELECT 1 AS found FROM sqlite_master AS m LEFT JOIN pragma_table_xinfo(m.name) AS c "
+    "WHERE m.type IN ('table', 'view') AND lower(m.name) IN (SELECT value FROM json_each(?)) "
+    "AND (coalesce(m.rootpage, 0) = 0 OR c.hidden > 0 OR length(c.dflt_value) > 100) LIMIT 1"
+)
 NO_TOKEN = np.uint64(0)
 """In place of a token that is missing or is no 8-byte blob; no random token is all zeros."""
 
@@ -49,14 +67,21 @@ class Columns:
 
     def texts(self, name: str) -> list[str | None]:
         """Return a column of text; None where it is NULL or no text."""
-        return [value if isinstance(value, str) else None for value in self._piece(name).to_pylist()]
+        piece = self._piece(name)
+        if not pa.types.is_string(piece.type):
+            return [None] * len(piece)
+        return [None if value is None else value.decode(errors="replace") for value in piece.cast(pa.binary()).to_pylist()]
 
     def coded(self, name: str) -> tuple[list[str], npt.NDArray[np.int64]]:
         """Return the different values of a text column without NULLs, and for each row which one it holds."""
         if not len(self):
             return [], np.zeros(0, np.int64)
-        encoded = self._piece(name).cast(pa.string()).dictionary_encode()
-        return encoded.dictionary.to_pylist(), np.asarray(encoded.indices, np.int64)
+        piece = self._piece(name)
+        octets = piece if pa.types.is_binary(piece.type) else piece.cast(pa.string()).cast(pa.binary())
+        encoded = octets.dictionary_encode()
+        return [value.decode(errors="replace") for value in encoded.dictionary.to_pylist()], np.asarray(
+            encoded.indices, np.int64
+        )
 
     def tokens(self, name: str) -> Words:
         """Return 8-byte tokens as integers whose order is that of their text; `NO_TOKEN` where there is none."""
@@ -104,8 +129,17 @@ class Database:
                     statement.bind(pa.record_batch([pa.array(parameters)], names=["0"]))
                 stream, _ = statement.execute_query()
                 return Columns(pa.RecordBatchReader.from_stream(stream).read_all())
-        except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(self.name, error) from None
+
+    def require_stored(self) -> None:
+        """Refuse a log whose rows are computed and not stored: by views, by virtual tables or columns, by long defaults.
+
+        Raises:
+            SampleError: It has such; what they compute may have no end.
+        """
+        if len(self.read(_COMPUTED, [json.dumps(_TABLES)])):
+            raise SampleError(Reason.UNREADABLE_LOG, f"{self.name}: it holds views or computed columns where logs hold tables")
 
     def indexed(self, table: str, column: str) -> bool:
         """Return whether rows of `table` with a given `column` are found without reading the whole table."""
@@ -128,7 +162,9 @@ def opened(path: Place) -> Iterator[Database]:
             adbc_driver_sqlite.connect(_uri(local(path))) as database,
             adbc_driver_manager.AdbcConnection(database) as connection,
         ):
-            yield Database(path.name, connection)
+            found = Database(path.name, connection)
+            found.require_stored()
+            yield found
     except (adbc_driver_manager.Error, OSError) as error:
         raise _unreadable(path.name, error) from None
 

@@ -92,7 +92,7 @@ def headings(rows: Columns) -> Floats:
     `atan2(2 (w z - x y), 1 - 2 (y^2 + z^2))`: mind the minus; it matters for poses that are pitched and rolled.
     """
     quaternion = np.stack([rows.floats(name) for name in ("qw", "qx", "qy", "qz")])
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # numbers of broken rows
         squared = (quaternion**2).sum(axis=0)
         scale = np.where((np.abs(1.0 - squared) >= 1e-14) & (squared > 0), np.sqrt(squared), 1.0)  # noqa: PLR2004
         w, x, y, z = quaternion / scale

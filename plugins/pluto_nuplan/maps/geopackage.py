@@ -13,6 +13,7 @@ import numpy.typing as npt
 import shapely
 
 from pluto_core.errors import Reason, SampleError
+from pluto_nuplan.maps.wellknown import is_flat
 
 Ints = npt.NDArray[np.int64]
 Geometries = npt.NDArray[np.object_]
@@ -25,6 +26,8 @@ _ENVELOPE_BYTES = (0, 32, 48, 48, 64, 0, 0, 0)
 _FLAGS = 3
 _EMPTY = 0b10000
 _GEOGRAPHIC = 4326
+_ROOM = 8
+"""Digits that a number shows for each byte that it takes, and some more."""
 
 
 @attrs.frozen(eq=False)
@@ -62,9 +65,9 @@ class GeoPackage:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._tables = {
-            str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
-        }
+        # No views: they compute, and may do so for ever.
+        stored = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0")
+        self._tables = {str(row[0]) for row in stored}
 
     def lacking(self, name: str, columns: Sequence[str]) -> list[str]:
         """Return what a layer lacks, in words: the layer itself, or columns of it."""
@@ -77,9 +80,11 @@ class GeoPackage:
         """Return a layer with its geometry and the columns asked for, in ascending fid.
 
         Raises:
-            SampleError: Its geometry column is not registered, or its coordinate system is neither WGS84 nor the projected one.
+            SampleError: Its geometry column is not registered, its coordinate system is neither WGS84 nor the projected one, or
+                its rows are larger than the file.
         """
         geometry, srs = self._geometry_column(name)
+        self._require_room(name, (geometry, *columns))
         selected = ", ".join(_quoted(column) for column in ("fid", geometry, *columns))
         rows = self._connection.execute(f"SELECT {selected} FROM {_quoted(name)} ORDER BY fid").fetchall()  # noqa: S608 -- names are quoted, SQL takes no parameters for them
         values = list(zip(*rows, strict=True)) or [() for _ in range(len(columns) + 2)]
@@ -114,6 +119,14 @@ class GeoPackage:
     def _columns(self, name: str) -> set[str]:
         return {str(row[0]) for row in self._connection.execute("SELECT name FROM pragma_table_info(?)", (name,))}
 
+    def _require_room(self, name: str, columns: Sequence[str]) -> None:
+        """Refuse a layer with more bytes than the file: a column's default is stored once, and given for every row."""
+        lengths = " + ".join(f"coalesce(length({_quoted(column)}), 0)" for column in columns)
+        taken = self._connection.execute(f"SELECT coalesce(sum({lengths}), 0) FROM {_quoted(name)}").fetchone()[0]  # noqa: S608 -- as in `layer`
+        if taken > _ROOM * self.path.stat().st_size:
+            message = f"{self.path}: layer {name} holds more than the file has room for; fetch the map again"
+            raise SampleError(Reason.BROKEN_MAP, message)
+
     def _geometry_column(self, name: str) -> tuple[str, int]:
         query = "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?"
         row = self._connection.execute(query, (name,)).fetchone()
@@ -137,18 +150,22 @@ def opened(path: Path) -> Iterator[GeoPackage]:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.text_factory = _text
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
             yield GeoPackage(path, connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of what SQLite says about names that are no text
         message = f"{path} cannot be read as a GeoPackage ({error}); fetch the map again"
         raise SampleError(Reason.BROKEN_MAP, message) from error
 
 
 def decode(blobs: Sequence[Any]) -> Geometries:
-    """Return the geometries of GeoPackage blobs; None for null, empty and damaged ones.
+    """Return the geometries of GeoPackage blobs; None for null, empty and damaged ones, and for collections.
 
     A blob is `GP`, version, flags, srs_id, an envelope whose size the flags tell, and well-known binary.
     """
-    geometries = shapely.from_wkb(np.array([_well_known(blob) for blob in blobs], object).reshape(-1), on_invalid="ignore")
+    readable = np.array([_well_known(blob) for blob in blobs], object).reshape(-1)
+    with np.errstate(all="ignore"):  # numbers that are none
+        geometries = shapely.from_wkb(readable, on_invalid="ignore")
     geometries[shapely.is_empty(geometries)] = None
     return np.asarray(geometries, object)
 
@@ -156,7 +173,8 @@ def decode(blobs: Sequence[Any]) -> Geometries:
 def _well_known(blob: Any) -> bytes | None:
     if not isinstance(blob, bytes) or blob[:2] != b"GP" or len(blob) <= _HEADER_BYTES or blob[_FLAGS] & _EMPTY:
         return None
-    return blob[_HEADER_BYTES + _ENVELOPE_BYTES[blob[_FLAGS] >> 1 & 0b111] :]
+    wkb = blob[_HEADER_BYTES + _ENVELOPE_BYTES[blob[_FLAGS] >> 1 & 0b111] :]
+    return wkb if is_flat(wkb) else None
 
 
 def _quoted(name: str) -> str:

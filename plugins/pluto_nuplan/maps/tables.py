@@ -43,6 +43,8 @@ LINE_LAYERS: Mapping[str, tuple[str, ...]] = {
 _POLYGON_TYPES = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _LINE_TYPES = (shapely.GeometryType.LINESTRING,)
 _FIRST_UTM_EPSG = 32600
+_FARTHEST = 1e8
+"""More than any coordinate on Earth, in metres and in degrees."""
 
 
 class Problems:
@@ -142,7 +144,9 @@ def _usable(name: str, geometries: npt.NDArray[np.object_], types: tuple[int, ..
     """
     present = ~shapely.is_missing(geometries)
     fitting = np.isin(shapely.get_type_id(geometries), types)
-    finite = np.isfinite(shapely.bounds(geometries)).all(axis=1)
+    coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
+    finite = np.ones(len(geometries), np.bool_)  # bounds pass over a NaN
+    finite[owner[~(np.abs(coordinates) <= _FARTHEST).all(axis=1)]] = False
     problems.add(int((~present).sum()), f"objects of {name} have no geometry that can be read")
     problems.add(int((present & ~fitting).sum()), f"objects of {name} have a geometry of another type")
     problems.add(int((present & fitting & ~finite).sum()), f"objects of {name} have coordinates that are not finite")
