@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 
 import attrs
 import numpy as np
+from peer_files import widened
 
 from pluto_basics.stores_files import FileShards
 from pluto_basics.stores_memory import MemoryShards
@@ -108,11 +109,12 @@ def print_codec(roots: Sequence[Path], scenes: int) -> None:
     for root in roots:
         recorded = recorded_samples(root)
         samples, spec = samples_of(root, scenes, tuple(recorded))
-        pickled = [pickled_figures(sample) for sample in recorded.values()]
-        peer = float(np.median([row[0] for row in pickled])) if pickled else None
+        trees = list(recorded.values()) or [widened(sample, spec) for sample in samples]
+        pickled = [pickled_figures(tree) for tree in trees]
+        peer = float(np.median([row[0] for row in pickled]))
         name = f"{root.name}, {len(samples)}"
-        if pickled:
-            print_figures(name, "the reference's arrays, pickled, gzip 1", pickled, peer)
+        whose = "the reference's arrays" if recorded else "our arrays in the reference's types"
+        print_figures(name, f"{whose}, pickled, gzip 1", pickled, peer)
         for profile in PROFILES:
             print_figures(name, profile, [figures(sample, spec, profile) for sample in samples], peer)
 
@@ -136,12 +138,11 @@ def figures(sample: Sample, spec: Any, profile: str) -> tuple[float, ...]:
     return (len(value), *map(fastest, actions))
 
 
-def print_figures(name: str, form: str, rows: Sequence[tuple[float, ...]], peer: float | None) -> None:
+def print_figures(name: str, form: str, rows: Sequence[tuple[float, ...]], peer: float) -> None:
     """Print medians."""
     size, *times = np.median(np.array(rows), axis=0)
     cells = [f"{each * 1e3:.2f}" for each in times] + ["-"] * (4 - len(times))
-    share = f"{size / peer:.2f}" if peer else "-"
-    print(f"| {name} | {form} | {size / 1e3:.0f} | {share} | {' | '.join(cells)} |", flush=True)
+    print(f"| {name} | {form} | {size / 1e3:.0f} | {size / peer:.2f} | {' | '.join(cells)} |", flush=True)
 
 
 def recorded_samples(root: Path) -> dict[str, Any]:

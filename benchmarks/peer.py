@@ -16,13 +16,11 @@ import attrs
 import cv2
 import numpy as np
 import torch
+from peer_files import Spec, Tree, pickled
 from torch.nn.utils.rnn import pad_sequence
 
-from pluto_core.arrays import ArraySpec
-from pluto_core.samples import Sample, nested
+__all__ = ["Collate", "Contrast", "Files", "Spec", "pickled"]
 
-Spec = Mapping[str, ArraySpec]
-Tree = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
 
 LOW = np.array([-1.0, -0.75, -0.35, -1.0, -0.5, -0.2, -0.1])
@@ -39,18 +37,6 @@ ANGLES = {
     "agent": ("heading",), "static_objects": ("heading",), "map": ("point_orientation", "polygon_orientation"),
     "reference_line": ("orientation",),
 }  # fmt: skip
-
-
-def pickled(path: Path, sample: Sample, spec: Spec) -> Path:
-    """Write a sample in the reference's form: nested, floats as float64 but for rasters."""
-
-    def wide(key: str, array: Any) -> Any:
-        raster = np.dtype(spec[key].at_rest or spec[key].dtype) == np.float16
-        return array.astype(np.float16 if raster else np.float64) if np.issubdtype(array.dtype, np.floating) else array
-
-    tree = nested({key: wide(key, np.asarray(array)) for key, array in sample.items()})
-    path.write_bytes(gzip.compress(pickle.dumps(tree), 1))
-    return path
 
 
 @attrs.frozen
