@@ -137,14 +137,15 @@ class Structurer:
         )
         if not fitting:
             return self.blame(node.origin, path, scalars.wrong(node.plain(), hint))
-        trials = []
+        trials, ranks = [], []
         for member in fitting:
             trial = Structurer()
             value = trial.value(node, member, path)
-            if value is not FAILED:
+            if not trial.found:
                 return value
             trials.append(trial)
-        best = min(range(len(trials)), key=lambda number: len(trials[number].found))
+            ranks.append((value is FAILED, len(trial.found)))  # all but unknown keys may fit
+        best = ranks.index(min(ranks))
         narrow, wide = (f"must be {scalars.describe(one)}," for one in (fitting[best], hint))
         for origin, mistake in trials[best].found:
             self.found.append((origin, attrs.evolve(mistake, problem=mistake.problem.replace(narrow, wide, 1))))
