@@ -8,6 +8,9 @@ from pluto_planner.features.boxes import corners
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+_MARGIN_M = 1e-6
+"""By how much circles around boxes that touch may miss one another, for want of digits."""
+
 
 def touches(center: Floats, heading: float, size: Floats, centers: Floats, headings: Floats, sizes: Floats) -> Mask:
     """Return which of n boxes share a point with one box; contact of edges counts.
@@ -20,6 +23,15 @@ def touches(center: Floats, heading: float, size: Floats, centers: Floats, headi
         headings: (n,) rad.
         sizes: (n, 2) width and length, m.
     """
+    reach_m = (np.hypot(size[0], size[1]) + np.hypot(sizes[:, 0], sizes[:, 1])) / 2 + _MARGIN_M
+    near = np.hypot(centers[:, 0] - center[0], centers[:, 1] - center[1]) <= reach_m
+    if near.any():
+        near[near] = _meet(center, heading, size, centers[near], headings[near], sizes[near])
+    return np.asarray(near)
+
+
+def _meet(center: Floats, heading: float, size: Floats, centers: Floats, headings: Floats, sizes: Floats) -> Mask:
+    """Return the same of boxes that may touch."""
     mine = corners(center[None], np.array([heading]), size[None])[0]
     theirs = corners(centers, headings, sizes)
     angles = np.stack([np.full_like(headings, heading), headings], axis=1)

@@ -36,7 +36,10 @@ def perturbed(sample: Mapping[str, Array], rng: np.random.Generator, config: Con
     In parity the smallest change is taken even where it touches something (T-9), and only the nearest agents are looked at,
     and no static objects.
     """
-    noise = rng.uniform(config.low, config.high).astype(np.float32).astype(np.float64)
+    low, high = np.asarray(config.low), np.asarray(config.high)
+    noise = (
+        (low + (high - low) * rng.random(len(low))).astype(np.float32).astype(np.float64)
+    )  # rng.uniform, made of cheap parts
     present = config.history_steps - 1
     boxes = collisions.obstacles(sample, present, parity=config.parity)
     footprint = collisions.Footprint.of(sample, present, config.center_from_rear_axle_m)

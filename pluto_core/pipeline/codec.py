@@ -12,15 +12,15 @@ passes for that of another scenario.
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-import attrs
 import msgpack
 import numpy as np
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import Reason, SampleError
-from pluto_core.pipeline.columns import DIMS, Entry, StoredColumn, array_at, stored_columns
+from pluto_core.pipeline.columns import DIMS, Entry, Outline, StoredColumn, array_at, stored_columns
 from pluto_core.pipeline.profiles import SMALLEST_PACKED, Buffer, Codec, pack, profile_of
 from pluto_core.samples import Array, Sample
 
@@ -120,7 +120,7 @@ def columns(
         if any(record.outline is not records[0].outline for record in records):
             return None
         numbers = np.frombuffer(b"".join(record.numbers for record in records), "<i8").reshape(len(records), -1)
-        return stored_columns(records[0].outline.entries, [record.payload for record in records], numbers, names)
+        return stored_columns(records[0].outline, [record.payload for record in records], numbers, names)
     except _DAMAGE as error:
         raise _unreadable(error) from None
 
@@ -166,25 +166,16 @@ def _document(outline: bytes, numbers: bytes, pieces: Iterable[Buffer], length: 
     return b"".join([_START.pack(_ARRAY_7, _UINT16, VERSION), summed, *head, *rest])
 
 
-@attrs.frozen(eq=False)
-class _Outline:
-    """Which arrays a value holds."""
-
-    entries: tuple[Entry, ...]
-    numbers: struct.Struct
-
-
-@attrs.frozen(eq=False)
-class _Record:
+class _Record(NamedTuple):
     """A value whose head was read."""
 
-    outline: _Outline
+    outline: Outline
     numbers: memoryview
     payload: memoryview
 
 
 @lru_cache(maxsize=64)
-def _outline(packed: bytes) -> _Outline:
+def _outline(packed: bytes) -> Outline:
     entries: dict[str, Entry] = {}
     at = 0
     for name, dtype, dims in msgpack.unpackb(packed):
@@ -194,7 +185,7 @@ def _outline(packed: bytes) -> _Outline:
             raise ValueError(f"there is no array of dtype {dtype!r} and {dims!r} dims")
         entries[name] = (name, _DTYPES[dtype], at, at + DIMS + dims)
         at += DIMS + dims
-    return _Outline(tuple(entries.values()), struct.Struct(f"<{at}q"))
+    return Outline.of(tuple(entries.values()))
 
 
 def _record(value: Buffer, key: bytes, *, verify: bool = False) -> _Record:

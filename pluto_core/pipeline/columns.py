@@ -1,6 +1,7 @@
 """One array of all rows of a batch: as arrays, or as places in stored values, which need no object for every row."""
 
 import math
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -58,7 +59,27 @@ CODEC, OFFSET, SIZE, DIMS = range(4)
 
 
 @attrs.frozen(eq=False)
-class StoredColumn:
+class Outline:
+    """Which arrays a value holds."""
+
+    entries: tuple[Entry, ...]
+    """All arrays, in the order of the numbers."""
+    starts: Numbers
+    """(arrays,) where the numbers of each begin."""
+    item_bytes: Numbers
+    """(arrays,) bytes of one element."""
+    numbers: struct.Struct
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "Outline":
+        """Return the outline of some arrays."""
+        starts = np.asarray([start for _, _, start, _ in entries], np.int64)
+        item_bytes = np.asarray([dtype.itemsize for _, dtype, _, _ in entries], np.int64)
+        count = entries[-1][-1] if entries else 0
+        return cls(tuple(entries), starts, item_bytes, struct.Struct(f"<{count}q"))
+
+
+class StoredColumn(NamedTuple):
     """A column of arrays that lie in the payloads of stored values, and were proved to lie there."""
 
     dtype: np.dtype[Any]
@@ -84,24 +105,26 @@ class StoredColumn:
         Raises:
             SampleError: It cannot be unpacked.
         """
+        if not self.packed:
+            shape = self.low if self.low == self.high else self.numbers[row, DIMS:].tolist()
+            return np.ndarray(shape, self.dtype, self.payloads[row], self.offsets[row])
         try:
             return array_at(self.payloads[row], self.dtype, self.numbers[row].tolist())
         except ValueError as error:
             raise SampleError(Reason.DAMAGED_VALUE, f"a stored value cannot be read: {error}") from None
 
-    def lies_as(self, dtype: np.dtype[Any], whole: Shape) -> bool:
-        """Return whether every row's bytes are the first of an array of a dtype and shape: none is packed, cast or cut."""
-        same = not self.packed and self.dtype == dtype and self.low[1:] == self.high[1:] == whole[1:]
-        return same and self.high[:1] <= whole[:1]
+    def lies_as(self, dtype: str) -> bool:
+        """Return whether every row's bytes are those of an array of a dtype: none is packed, none is to be cast."""
+        return not self.packed and self.dtype == np.dtype(dtype)
 
 
 def stored_columns(
-    entries: Sequence[Entry], payloads: Sequence[memoryview], numbers: Numbers, names: Collection[str] | None
+    outline: Outline, payloads: Sequence[memoryview], numbers: Numbers, names: Collection[str] | None
 ) -> dict[str, StoredColumn]:
     """Return the columns of some values with the same arrays.
 
     Args:
-        entries: All arrays, in the order of the numbers.
+        outline: Of all values.
         payloads: Of each value.
         numbers: (values, n) of each value.
         names: Columns to return; None for all.
@@ -109,26 +132,26 @@ def stored_columns(
     Raises:
         ValueError: An array does not lie in its payload, or cannot be as large as it says.
     """
-    if not entries:
+    if not outline.entries:
         return {}
-    starts = np.asarray([start for _, _, start, _ in entries], np.int64)
+    starts = outline.starts
     codecs, offsets, sizes = (numbers[:, starts + number] for number in (CODEC, OFFSET, SIZE))
     _check_places(numbers, offsets, sizes, np.asarray([[len(payload)] for payload in payloads], np.int64))
     factors = numbers.astype(np.float64)
     factors[:, starts] = factors[:, starts + OFFSET] = 1
-    factors[:, starts + SIZE] = [dtype.itemsize for _, dtype, _, _ in entries]
+    factors[:, starts + SIZE] = outline.item_bytes
     with np.errstate(over="ignore", invalid="ignore"):
         check_claims(codecs, sizes, np.multiply.reduceat(factors, starts, axis=1))
-    low, high = numbers.min(axis=0).tolist(), numbers.max(axis=0).tolist()
-    packed = np.any(codecs, axis=0).tolist()
-    made = {}
-    for column, (name, dtype, at, end) in enumerate(entries):
-        if names is None or name in names:
-            own = numbers[:, at:end]
-            places = offsets[:, column].tolist(), sizes[:, column].tolist()
-            bounds = tuple(low[at + DIMS : end]), tuple(high[at + DIMS : end])
-            made[name] = StoredColumn(dtype, payloads, own, *places, packed[column], *bounds)
-    return made
+    low, high = tuple(numbers.min(axis=0).tolist()), tuple(numbers.max(axis=0).tolist())
+    packed, offset_lists, size_lists = np.any(codecs, axis=0).tolist(), offsets.T.tolist(), sizes.T.tolist()
+    return {
+        name: StoredColumn(
+            dtype, payloads, numbers[:, at:end], offset_lists[column], size_lists[column], packed[column],
+            low[at + DIMS : end], high[at + DIMS : end],
+        )
+        for column, (name, dtype, at, end) in enumerate(outline.entries)
+        if names is None or name in names
+    }  # fmt: skip
 
 
 def _check_places(numbers: Numbers, offsets: Numbers, sizes: Numbers, lengths: Numbers) -> None:
@@ -144,20 +167,21 @@ class Strip(NamedTuple):
     first: int
     step: int
     """Bytes from one row to the next."""
-    padding: memoryview
+    padding: memoryview | bytes
     """What stands behind a row that is shorter than a step."""
 
 
-def copy_strips(strips: Sequence[Strip], rows: int, target: memoryview) -> None:
-    """Copy the bytes of all rows to their places: value after value, so that each is read from front to back."""
-    plans = [(one.column.payloads, one.column.offsets, one.column.sizes, *one[1:]) for one in strips]
-    for row in range(rows):
-        for payloads, offsets, sizes, first, step, padding in plans:
-            begin, offset, size = first + row * step, offsets[row], sizes[row]
-            end, following = begin + size, begin + step
-            target[begin:end] = payloads[row][offset : offset + size]
-            if end < following:
-                target[end:following] = padding[: following - end]
+def copy_strip(strip: Strip, rows: int, target: memoryview) -> None:
+    """Copy the bytes of all rows of a column to their places, and write what stands behind those that are shorter."""
+    column, first, step, padding = strip
+    if not step:
+        return
+    begins = range(first, first + rows * step, step)
+    for payload, offset, size, begin in zip(column.payloads, column.offsets, column.sizes, begins, strict=True):
+        end = begin + size
+        target[begin:end] = payload[offset : offset + size]
+        if size < step:
+            target[end : begin + step] = padding[: step - size]
 
 
 def array_at(payload: memoryview, dtype: np.dtype[Any], numbers: Sequence[int]) -> Array:

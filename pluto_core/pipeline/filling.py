@@ -10,11 +10,11 @@ import numpy as np
 
 from pluto_core.pipeline.augmenting import Chain
 from pluto_core.pipeline.beside import together
-from pluto_core.pipeline.columns import Column
-from pluto_core.pipeline.layout import ANCHOR, Arrangement, Filled, Layout
+from pluto_core.pipeline.columns import Column, columns_of
+from pluto_core.pipeline.layout import Arrangement, Filled, Layout, SamplesByRole
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.ring import Bytes
-from pluto_core.samples import Array, Sample
+from pluto_core.samples import Sample
 
 
 class SampleReader(Protocol):
@@ -33,16 +33,10 @@ class SampleReader(Protocol):
 class SampleLender(Protocol):
     """What a reader may offer: samples where they lie, without a copy."""
 
-    def lend(
-        self, keys: Sequence[str], names: Collection[str] | None = None
-    ) -> contextlib.AbstractContextManager[list[Sample]]:
-        """Give samples in the order of `keys`, which are there for the time of the `with` block; None: all their arrays."""
-        ...
-
     def lend_columns(
         self, keys: Sequence[str], names: Collection[str] | None = None
     ) -> contextlib.AbstractContextManager[Mapping[str, Column]]:
-        """Give the same by array instead of by row."""
+        """Give samples by array, rows in the order of `keys`, for the time of the `with` block; None: all their arrays."""
         ...
 
 
@@ -78,12 +72,9 @@ class Filler:
         """Give the batch, before it is filled, of what is lent for a moment where the reader can."""
         if not isinstance(self.reader, SampleLender):
             yield self.arrange(keys, self.reader.get_many(keys), epoch)
-        elif self.chain is None:
-            with self.reader.lend_columns(keys, self.layout.spec.keys()) as columns:
-                yield self.layout.arrange_columns(columns, len(keys))
-        else:
-            with self.reader.lend(keys) as samples:
-                yield self.arrange(keys, samples, epoch)
+            return
+        with self.reader.lend_columns(keys, None if self.chain else self.layout.spec.keys()) as columns:
+            yield self._of_columns(keys, columns, epoch)
 
     def arrange(self, keys: Sequence[str], samples: Sequence[Sample], epoch: int) -> Arrangement:
         """Return the batch of some samples, before it is filled.
@@ -91,20 +82,22 @@ class Filler:
         Raises:
             SampleError: A sample, or what an augmentation made of it, does not have the arrays of its spec.
         """
-        return self.layout.arrange(self._vary(keys, samples, epoch))
+        return self._of_columns(keys, columns_of(samples), epoch)
 
-    def _vary(
-        self, keys: Sequence[str], samples: Sequence[Sample], epoch: int
-    ) -> Mapping[str, Sequence[Mapping[str, Array] | None]]:
+    def _of_columns(self, keys: Sequence[str], columns: Mapping[str, Column], epoch: int) -> Arrangement:
         if self.chain is None:
-            return {ANCHOR: samples}
+            return self.layout.arrange_columns(columns, len(keys))
+        return self.layout.arrange(self._varied(self.chain, keys, columns, epoch))
+
+    def _varied(self, chain: Chain, keys: Sequence[str], columns: Mapping[str, Column], epoch: int) -> SamplesByRole:
+        """Return the roles of every row, which is unpacked when its turn comes: what was just unpacked is near."""
         varied: dict[int, Mapping[str, Any]] = {}
-        chain, rows = self.chain, iter(range(len(keys)))
+        rows = iter(range(len(keys)))
 
         def vary() -> None:
             for row in rows:
-                chance = partial(self._chance, epoch, keys[row])
-                varied[row] = chain.apply(samples[row], chance, epoch)
+                sample = {key: array for key, column in columns.items() if (array := column.array(row)) is not None}
+                varied[row] = chain.apply(sample, partial(self._chance, epoch, keys[row]), epoch)
 
         if self.threads:
             together(vary)

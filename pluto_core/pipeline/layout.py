@@ -1,18 +1,17 @@
 """How samples become the arrays of a batch: stacked, padded, cropped and cast as their specs say, into one buffer."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.pipeline.beside import together
-from pluto_core.pipeline.columns import ArrayColumn, Column, Shape, StoredColumn, Strip, copy_strips
+from pluto_core.pipeline.beside import give_way, together
+from pluto_core.pipeline.columns import ArrayColumn, Column, Shape, StoredColumn
+from pluto_core.pipeline.fields import Field, Place
 from pluto_core.pipeline.ring import ALIGNMENT, Bytes
 from pluto_core.samples import Array
 
@@ -21,25 +20,10 @@ ANCHOR = "anchor"
 ROLE, ROLE_VALID = "role", "role_valid"
 """Keys of the rows' roles in batches with more than one role."""
 
-LARGE = 1 << 18
-"""Bytes of an array of one row from which on two threads share the copying."""
-
+_Shaped = tuple[Column, Collection[Shape | None]]
+"""A column and the shapes of its rows."""
+_MISSING: frozenset[Shape | None] = frozenset([None])
 SamplesByRole = Mapping[str, Sequence[Mapping[str, Array] | None]]
-
-
-class Place(NamedTuple):
-    """Where in a buffer an array of a batch stands."""
-
-    key: str
-    dtype: str
-    shape: Shape
-    """With the rows' axis."""
-    offset: int
-    nbytes: int
-
-    def view(self, buffer: Bytes) -> Array:
-        """Return the array as a view into the buffer."""
-        return buffer[self.offset : self.offset + self.nbytes].view(self.dtype).reshape(self.shape)
 
 
 @attrs.frozen
@@ -52,53 +36,6 @@ class Filled:
     def views(self, buffer: Bytes) -> dict[str, Array]:
         """Return the arrays by key."""
         return {place.key: place.view(buffer) for place in self.places}
-
-
-class Field(NamedTuple):
-    """One array of a batch: its rows and its place in the buffer."""
-
-    spec: ArraySpec
-    column: Column
-    place: Place
-
-    @property
-    def strip(self) -> Strip | None:
-        """Return how its bytes are copied; None where that is not all that is to be done."""
-        column, dtype, (rows, *shape) = self.column, np.dtype(self.spec.dtype), self.place.shape
-        if not isinstance(column, StoredColumn) or not column.lies_as(dtype, tuple(shape)):
-            return None
-        step = self.place.nbytes // rows
-        if step >= LARGE:
-            return None
-        most = step - min(column.sizes)
-        return Strip(column, self.place.offset, step, _padding(self.spec.dtype, self.spec.pad, most.bit_length()))
-
-    @property
-    def large(self) -> bool:
-        """Return whether copying a row takes longer than finding it."""
-        return self.place.nbytes >= LARGE * self.place.shape[0]
-
-    def fill(self, batch: Array, rows: Iterable[int]) -> None:
-        """Write every cell of some rows of its view."""
-        pad, whole, array = self.spec.pad, batch.shape[1:], self.column.array
-        ragged = bool(whole) and isinstance(self.spec.dims[0], str)
-        for row in rows:
-            source, target = array(row), batch[row, ...]
-            if source is None:
-                target[...] = pad
-            elif source.shape == whole:
-                target[...] = source
-            elif ragged and source.shape[1:] == whole[1:]:
-                target[: len(source)] = source
-                target[len(source) :] = pad
-            else:
-                _fit(target, source, self.spec)
-
-
-@lru_cache(maxsize=64)
-def _padding(dtype: str, pad: float, bits: int) -> memoryview:
-    """Return pad values of at least `2 ** bits` bytes."""
-    return np.full((1 << bits) // np.dtype(dtype).itemsize + 1, pad, dtype).view(np.uint8).data.toreadonly()
 
 
 @attrs.frozen(eq=False)
@@ -125,26 +62,24 @@ class Arrangement:
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        strips = [(field, field.strip) for field in self.fields]
-        others = [(field, field.place.view(buffer)) for field, strip in strips if strip is None]
-        large = [(field, view, row) for field, view in others if field.large for row in range(self.rows)]
-        shared = iter(large)
+        large = [(field, field.place.view(buffer)) for field in self.fields if field.large]
+        pieces = iter([(field, view, row) for field, view in large for row in range(self.rows)])
 
         def copy_large() -> None:
-            for field, view, row in shared:
+            for field, view, row in pieces:
                 field.fill(view, (row,))
 
-        def copy_small() -> None:
-            copy_strips([strip for _, strip in strips if strip], self.rows, buffer.data)
-            for field, view in others:
-                if not field.large:
-                    field.fill(view, range(self.rows))
-
         if threads and large:
-            together(copy_large, copy_small)
+            together(copy_large, first=partial(self._copy_small, buffer, give_way))
         else:
+            self._copy_small(buffer)
             copy_large()
-            copy_small()
+
+    def _copy_small(self, buffer: Bytes, between: Callable[[], object] = bool) -> None:
+        for field in self.fields:
+            if not field.large:
+                field.fill_all(buffer)
+                between()
 
 
 class Layout:
@@ -194,16 +129,15 @@ class Layout:
 
     def arrange_columns(self, columns: Mapping[str, Column], rows: int) -> Arrangement:
         """Return the batch that the columns of some rows make; see `arrange`."""
-        found: dict[str, Column] = {}
+        found: dict[str, _Shaped] = {}
         sizes: dict[str, int] = {}
         for key, spec in self.spec.items():
-            shapes = _shapes(columns[key], spec) if key in columns else [None]
+            shapes = _shapes(columns[key], spec) if key in columns else _MISSING
             if None in shapes and not spec.optional:
                 raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} is missing")
-            present = [shape for shape in shapes if shape is not None]
-            if present:
-                found[key] = columns[key]
-                self._measure(key, spec, present, sizes)
+            if shapes != _MISSING:
+                found[key] = columns[key], shapes
+                self._measure(key, spec, shapes, sizes)
         return self._placed(found, rows, sizes)
 
     def fill(self, samples: SamplesByRole, buffer: Bytes) -> dict[str, Array]:
@@ -229,39 +163,50 @@ class Layout:
             ROLE_VALID: tuple(np.asarray(valid, np.bool_)),
         }
 
-    def _measure(self, key: str, spec: ArraySpec, shapes: Collection[Shape], sizes: dict[str, int]) -> None:
-        stored = self._stored[key].dims if key in self._stored else ()
-        stored = stored if len(stored) == len(spec.dims) else spec.dims
+    def _measure(self, key: str, spec: ArraySpec, shapes: Collection[Shape | None], sizes: dict[str, int]) -> None:
         for shape in shapes:
+            if shape is None or shape == spec.dims:
+                continue
             if len(shape) != len(spec.dims):
-                raise SampleError(Reason.SPEC_MISMATCH, f"array {key!r} has shape {shape}, its dims are {spec.describe_dims()}")
-            for size, dim, whole in zip(shape, spec.dims, stored, strict=True):
+                raise _mismatch(key, shape, spec)
+            for axis, (size, dim) in enumerate(zip(shape, spec.dims, strict=True)):
                 if isinstance(dim, str):
-                    sizes[dim] = max(sizes.get(dim, 0), size)
-                elif size != dim and not (size == whole and size > dim):
-                    raise SampleError(
-                        Reason.SPEC_MISMATCH, f"array {key!r} has shape {shape}, its dims are {spec.describe_dims()}"
-                    )
+                    if sizes.get(dim, -1) < size:
+                        sizes[dim] = size
+                elif size != dim and not (size > dim and size == self._whole(key, axis)):
+                    raise _mismatch(key, shape, spec)
 
-    def _placed(self, found: Mapping[str, Column], rows: int, sizes: Mapping[str, int]) -> Arrangement:
+    def _whole(self, key: str, axis: int) -> int | str | None:
+        """Return the dim of an axis as it is stored, which may be cropped; None where it is not stored so."""
+        if key not in self._stored or len(self._stored[key].dims) != len(self.spec[key].dims):
+            return None
+        return self._stored[key].dims[axis]
+
+    def _placed(self, found: Mapping[str, _Shaped], rows: int, sizes: Mapping[str, int]) -> Arrangement:
         fields: list[Field] = []
         end = 0
-        for key, column in found.items():
+        for key, (column, shapes) in found.items():
             spec = self.spec[key]
-            shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in spec.dims)
-            nbytes = rows * math.prod(shape) * np.dtype(spec.dtype).itemsize
-            fields.append(Field(spec, column, Place(key, spec.dtype, (rows, *shape), end, nbytes)))
+            shape = (rows, *[sizes[dim] if isinstance(dim, str) else dim for dim in spec.dims])
+            nbytes = math.prod(shape) * np.dtype(spec.dtype).itemsize
+            fields.append(Field.of(spec, column, shapes, Place(key, spec.dtype, shape, end, nbytes)))
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
         return Arrangement(rows, tuple(fields), Filled(end, tuple(field.place for field in fields)))
 
 
 def _shapes(column: Column, spec: ArraySpec) -> Collection[Shape | None]:
-    """Return the different shapes of a column; where only free dims differ, one with the greatest size of each."""
-    if isinstance(column, StoredColumn) and len(column.high) == len(spec.dims):
-        sizes = zip(spec.dims, column.low, column.high, strict=True)
+    """Return the different shapes of a column; where only free dims differ, those with the least and the greatest sizes."""
+    if isinstance(column, StoredColumn):
+        if column.low == column.high:
+            return (column.high,)
+        sizes = zip(spec.dims, column.low, column.high, strict=False)
         if all(low == high or isinstance(dim, str) for dim, low, high in sizes):
-            return [column.high]
-    return set(column.shapes)
+            return column.low, column.high
+    return frozenset(column.shapes)
+
+
+def _mismatch(key: str, shape: Shape, spec: ArraySpec) -> SampleError:
+    return SampleError(Reason.SPEC_MISMATCH, f"array {key!r} has shape {shape}, its dims are {spec.describe_dims()}")
 
 
 def _joined(roles: Mapping[str, SampleSpec]) -> dict[str, ArraySpec]:
@@ -286,24 +231,3 @@ def _joined(roles: Mapping[str, SampleSpec]) -> dict[str, ArraySpec]:
         for key, array in joined.items()
         if array.batch
     }
-
-
-def _fit(target: npt.NDArray[Any], row: Array, spec: ArraySpec) -> None:
-    """Copy a row of another shape: free dims are padded behind, fixed dims are cropped around the centre."""
-    inside, taken = [], []
-    for size, room, dim in zip(row.shape, target.shape, spec.dims, strict=True):
-        first = 0 if isinstance(dim, str) else (size - room) // 2
-        inside.append(slice(0, min(size, room)))
-        taken.append(slice(first, first + min(size, room)))
-    if any(size < room for size, room in zip(row.shape, target.shape, strict=True)):
-        _pad_behind(target, row.shape, spec.pad)
-    target[tuple(inside)] = row[tuple(taken)]
-
-
-def _pad_behind(target: npt.NDArray[Any], shape: tuple[int, ...], pad: float) -> None:
-    """Write `pad` where no cell of a row of `shape` comes to stand."""
-    inside: list[slice] = []
-    for size, room in zip(shape, target.shape, strict=True):
-        if size < room:
-            target[(*inside, slice(size, None))] = pad
-        inside.append(slice(0, min(size, room)))

@@ -128,28 +128,26 @@ class CacheReader:
             KeyError: A scenario is not in the cache.
             SampleError: A value is damaged.
         """
-        return self._samples(keys, names)
+        samples: list[Sample] = [{} for _ in keys]
+        for tag, wanted in self._wanted(names):
+            for sample, one in zip(samples, self._found(tag, keys), strict=True):
+                sample.update(self._decoded(tag, one, wanted))
+        return samples
 
     @contextlib.contextmanager
-    def lend(self, keys: Sequence[str], names: Collection[str] | None = None) -> Iterator[list[Sample]]:
-        """Give samples without a copy where the store can; their arrays must not be looked at after the `with` block.
+    def lend_columns(self, keys: Sequence[str], names: Collection[str] | None = None) -> Iterator[dict[str, Column]]:
+        """Give samples by array instead of by row, without a copy where the store can.
+
+        Arrays must not be looked at after the `with` block. What is packed is unpacked, and found damaged, when a column gives
+        its arrays.
 
         Args:
-            keys: Scenario keys.
+            keys: Scenario keys; rows stand in their order.
             names: Arrays to give; None for all.
 
         Raises:
             KeyError: A scenario is not in the cache.
             SampleError: A value is damaged.
-        """
-        with contextlib.ExitStack() as lent:
-            yield self._samples(keys, names, lent)
-
-    @contextlib.contextmanager
-    def lend_columns(self, keys: Sequence[str], names: Collection[str] | None = None) -> Iterator[dict[str, Column]]:
-        """Give samples by array instead of by row, without an object for every array of a row; see `lend`.
-
-        What is packed is unpacked, and found damaged, when a column gives its arrays.
         """
         columns: dict[str, Column] = {}
         with contextlib.ExitStack() as lent:
@@ -158,15 +156,6 @@ class CacheReader:
                 columns |= self._lying(found, wanted) or columns_of([self._decoded(tag, one, wanted) for one in found])
             yield columns
 
-    def _samples(
-        self, keys: Sequence[str], names: Collection[str] | None, lent: contextlib.ExitStack | None = None
-    ) -> list[Sample]:
-        samples: list[Sample] = [{} for _ in keys]
-        for tag, wanted in self._wanted(names):
-            for sample, one in zip(samples, self._found(tag, keys, lent), strict=True):
-                sample.update(self._decoded(tag, one, wanted))
-        return samples
-
     def _wanted(self, names: Collection[str] | None) -> Iterator[tuple[str, Collection[str] | None]]:
         """Yield every builder that gives any of the arrays, and those of them that it gives; None stands for all."""
         for tag in self.tags:
@@ -174,7 +163,7 @@ class CacheReader:
             if wanted is None or wanted:
                 yield tag, wanted
 
-    def _found(self, tag: str, keys: Sequence[str], lent: contextlib.ExitStack | None) -> list["_Found"]:
+    def _found(self, tag: str, keys: Sequence[str], lent: contextlib.ExitStack | None = None) -> list["_Found"]:
         """Return the values of one builder in the order of `keys`."""
         if not keys:
             return []

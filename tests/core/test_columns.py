@@ -17,7 +17,7 @@ import cache_world as world
 from pluto_core import arrays
 from pluto_core.arrays import ArrayClass, ArraySpec
 from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.pipeline import beside, codec, layout
+from pluto_core.pipeline import beside, codec, fields
 from pluto_core.pipeline.columns import columns_of
 from pluto_core.pipeline.layout import Layout
 from pluto_core.pipeline.loader import BatchLoader
@@ -71,7 +71,7 @@ def assert_equal(ours, theirs):
 @pytest.mark.parametrize("sizes", [[(3, 2, 4), (0, 0, 0), (7, 1, 5), (2, 2, 2)], [(4, 2, 3)] * 3, [(0, 1, 1)]])
 def test_stored_values_make_the_batch_of_their_arrays(monkeypatch, sizes, threads, profile):
     """Packed or not, cast, ragged in one dim or two, empty: in a dirty buffer, to the last byte, by one thread or two."""
-    monkeypatch.setattr(layout, "LARGE", 512)
+    monkeypatch.setattr(fields, "LARGE", 512)
     samples = [sample(*free, seed) for seed, free in enumerate(sizes)]
     plain = Layout(SPEC)
     expected = plain.arrange({"anchor": samples})

@@ -37,15 +37,16 @@ def test_lent_samples_are_those_that_are_read(tmp_path, store):
     reader = made.reader(TAGS)
     keys = list(reader.keys)[::-1]
     whole = reader.get_many(keys)
-    with reader.lend(keys) as lent:
-        for one, other in zip(lent, whole, strict=True):
-            assert list(one) == list(other)
-            for key, array in one.items():
+    with reader.lend_columns(keys) as lent:
+        for row, sample in enumerate(whole):
+            assert list(lent) == list(sample)
+            for key, column in lent.items():
+                array = column.array(row)
                 assert not array.flags.writeable
-                np.testing.assert_array_equal(array, other[key])
-    with reader.lend(keys, {"future"}) as lent:
-        assert [list(one) for one in lent] == [["future"]] * len(keys)
-    with pytest.raises(KeyError, match="nothing"), reader.lend(["log/nothing@1"]):
+                np.testing.assert_array_equal(array, sample[key])
+    with reader.lend_columns(keys, {"future"}) as lent:
+        assert list(lent) == ["future"]
+    with pytest.raises(KeyError, match="nothing"), reader.lend_columns(["log/nothing@1"]):
         pass
 
 

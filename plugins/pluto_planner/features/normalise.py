@@ -42,7 +42,7 @@ def normalise(sample: Mapping[str, Array]) -> Sample:
     turned: Sample = dict(sample)
     for key in POSITIONS:
         if key in sample:
-            turned[key] = _turned(sample[key] - origin, turn)
+            turned[key] = _turned(_less(sample[key], origin), turn)
     for key in VECTORS:
         if key in sample:
             turned[key] = _turned(sample[key], turn)
@@ -59,6 +59,14 @@ def normalise(sample: Mapping[str, Array]) -> Sample:
     return turned
 
 
+def _less(points: Array, origin: Floats) -> Floats:
+    """Return (..., 2) points less an origin, column by column: numpy takes ten times as long along an axis of two."""
+    moved = np.array(points, np.float64, order="C")
+    moved[..., 0] -= origin[0]
+    moved[..., 1] -= origin[1]
+    return moved
+
+
 def _turned(points: Floats, turn: Floats) -> Floats:
     """Return (..., 2) points times a matrix, as one product: numpy multiplies stacks of matrices one by one."""
     return np.asarray((points.reshape(-1, 2) @ turn).reshape(points.shape))
@@ -68,9 +76,9 @@ def targets(sample: Mapping[str, Array], future_steps: int) -> Floats:
     """Return (A, future steps, 3) displacement and turn of every agent since time zero, 0 where it is not known."""
     position, heading, valid = sample["agent/position"], sample["agent/heading"], sample["agent/valid_mask"]
     now = position.shape[1] - 1 - future_steps
-    moved = position[:, now + 1 :] - position[:, now, None]
-    turned = heading[:, now + 1 :] - heading[:, now, None]
-    target = np.concatenate([moved, turned[..., None]], axis=-1)
+    target = np.empty((len(position), future_steps, 3), np.result_type(position, heading))
+    for axis, path in enumerate((position[..., 0], position[..., 1], heading)):
+        np.subtract(path[:, now + 1 :], path[:, now, None], out=target[..., axis])
     target[~valid[:, now + 1 :]] = 0.0
     return np.asarray(target)
 

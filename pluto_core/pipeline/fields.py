@@ -1,0 +1,135 @@
+"""Arrays of a batch, each with its rows and its place in the buffer, and how they get there: stacked, padded, cropped, cast."""
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pluto_core.arrays import ArraySpec
+from pluto_core.pipeline.columns import Column, Shape, StoredColumn, Strip, copy_strip
+from pluto_core.pipeline.ring import Bytes
+from pluto_core.samples import Array
+
+LARGE = 1 << 18
+"""Bytes of an array of one row from which on two threads share the copying."""
+
+
+class Place(NamedTuple):
+    """Where in a buffer an array of a batch stands."""
+
+    key: str
+    dtype: str
+    shape: Shape
+    """With the rows' axis."""
+    offset: int
+    nbytes: int
+
+    def view(self, buffer: Bytes) -> Array:
+        """Return the array as a view into the buffer."""
+        return np.ndarray(self.shape, self.dtype, buffer, self.offset)
+
+
+class Field(NamedTuple):
+    """One array of a batch: its rows and its place in the buffer."""
+
+    spec: ArraySpec
+    column: Column
+    place: Place
+    plain: bool
+    """Whether rows are at most shorter than the batch has room for: none is cropped, missing, or padded on a later axis."""
+
+    @classmethod
+    def of(cls, spec: ArraySpec, column: Column, shapes: Collection[Shape | None], place: Place) -> "Field":
+        """Return the field of a column with these shapes among its rows."""
+        ragged = bool(spec.dims) and isinstance(spec.dims[0], str)
+        tail, length = place.shape[2:], place.shape[1:2]
+        plain = all(shape is not None and shape[1:] == tail and (ragged or shape[:1] == length) for shape in shapes)
+        return cls(spec, column, place, plain)
+
+    @property
+    def step(self) -> int:
+        """Return the bytes from one row of the batch to the next."""
+        return self.place.nbytes // self.place.shape[0]
+
+    @property
+    def large(self) -> bool:
+        """Return whether copying a row takes longer than finding it."""
+        return self.step >= LARGE
+
+    @property
+    def strip(self) -> Strip | None:
+        """Return how its bytes are copied; None where that is not all that is to be done."""
+        column, spec, step = self.column, self.spec, self.step
+        if not self.plain or step >= LARGE or not isinstance(column, StoredColumn) or not column.lies_as(spec.dtype):
+            return None
+        least = min(column.sizes)
+        padding = _padding(spec.dtype, spec.pad, (step - least).bit_length()) if least < step else b""
+        return Strip(column, self.place.offset, step, padding)
+
+    def fill(self, batch: Array, rows: Iterable[int]) -> None:
+        """Write every cell of some rows of its view."""
+        pad, whole, array = self.spec.pad, batch.shape[1:], self.column.array
+        for row in rows:
+            source = array(row)
+            if source is None:
+                batch[row, ...] = pad
+            elif source.shape == whole:
+                batch[row, ...] = source
+            else:
+                _fit(batch[row, ...], source, self.spec)
+
+    def fill_all(self, buffer: Bytes) -> None:
+        """Write every cell: where rows differ in length alone, as bytes or with one call for all of them."""
+        if strip := self.strip:
+            copy_strip(strip, self.place.shape[0], buffer.data)
+            return
+        batch, rows = self.place.view(buffer), range(self.place.shape[0])
+        if not self.plain:
+            self.fill(batch, rows)
+            return
+        arrays = [array for row in rows if (array := self.column.array(row)) is not None]
+        length, *tail = batch.shape[1:] or (1,)
+        pad = np.asarray(self.spec.pad, batch.dtype)
+        np.concatenate(_padded(arrays, (length, *tail), pad), out=batch.reshape(len(batch) * length, *tail), casting="unsafe")
+
+
+def _padded(arrays: Sequence[Array], whole: Shape, pad: Array) -> list[Array]:
+    """Return arrays with what is to stand behind each that is shorter than the whole; single numbers as rows of one."""
+    if not arrays[0].ndim:
+        return [array.reshape(1) for array in arrays]
+    length, padding = whole[0], np.broadcast_to(pad, whole)
+    pieces: list[Array] = []
+    for array in arrays:
+        pieces.append(array)
+        if len(array) < length:
+            pieces.append(padding[len(array) :])
+    return pieces
+
+
+@lru_cache(maxsize=64)
+def _padding(dtype: str, pad: float, bits: int) -> memoryview:
+    """Return pad values of at least `2 ** bits` bytes."""
+    return np.full((1 << bits) // np.dtype(dtype).itemsize + 1, pad, dtype).view(np.uint8).data.toreadonly()
+
+
+def _fit(target: npt.NDArray[Any], row: Array, spec: ArraySpec) -> None:
+    """Copy a row of another shape: free dims are padded behind, fixed dims are cropped around the centre."""
+    inside, taken = [], []
+    for size, room, dim in zip(row.shape, target.shape, spec.dims, strict=True):
+        first = 0 if isinstance(dim, str) else (size - room) // 2
+        inside.append(slice(0, min(size, room)))
+        taken.append(slice(first, first + min(size, room)))
+    if any(size < room for size, room in zip(row.shape, target.shape, strict=True)):
+        _pad_behind(target, row.shape, spec.pad)
+    target[tuple(inside)] = row[tuple(taken)]
+
+
+def _pad_behind(target: npt.NDArray[Any], shape: tuple[int, ...], pad: float) -> None:
+    """Write `pad` where no cell of a row of `shape` comes to stand."""
+    inside: list[slice] = []
+    for size, room in zip(shape, target.shape, strict=True):
+        if size < room:
+            target[(*inside, slice(size, None))] = pad
+        inside.append(slice(0, min(size, room)))
