@@ -271,8 +271,9 @@ def print_rows(steps: Mapping[str, Sequence[Step]]) -> None:
         print(f"| {' | '.join(cells)} |")
     one, two, machine, alone = (best(steps[row]) for row in ("processes, 1", "processes, 2", "two programs", "sequential"))
     by_time, machine_by_time = 2 * one.processor_ms / two.processor_ms, 2 * alone.processor_ms / machine.processor_ms
-    print(f"\nTwo processes / one: {two.rate / one.rate:.2f}; from the processor's time: {by_time:.2f}.")
-    print(f"Two programs / sequential: {machine.rate / alone.rate:.2f}; from the processor's time: {machine_by_time:.2f}.")
+    print("\n| ratio | times | from the processor's time |\n|---|--:|--:|")
+    print(f"| two processes / one | {two.rate / one.rate:.2f} | {by_time:.2f} |")
+    print(f"| two programs / sequential | {machine.rate / alone.rate:.2f} | {machine_by_time:.2f} |")
 
 
 def main() -> None:
