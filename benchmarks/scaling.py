@@ -139,10 +139,11 @@ def supply_table(known: Constants, rates: Sequence[float], varied_rates: Sequenc
     """Yield what it takes to supply 8 GPUs."""
     columns = (
         "samples/s of a GPU", "of 8", "cache", "loading cores", "read, GB/s", "copied, GB/s", "cores used",
-        "disk used in a first epoch", "copying used", "first bottleneck", "cores with the reference's loader",
+        "disk used in a first epoch", "copying used", "runs out first", "1 M samples in memory, GB",
+        "cores with the reference's loader",
     )  # fmt: skip
     yield f"| {' | '.join(columns)} |"
-    yield f"|--:|--:|---|{'--:|' * 6}---|--:|"
+    yield f"|--:|--:|---|{'--:|' * 6}---|--:|--:|"
     for varied, wanted in (("", rates), (", varied", varied_rates)):
         for rate in wanted:
             for profile in ("default", "raw"):
@@ -161,31 +162,34 @@ def _supply_row(known: Constants, way: str, need: float, reference: float) -> st
     first = max(used, key=used.__getitem__)
     cells = (f"{need / GPUS:,.0f}", f"{need:,.0f}", way, f"{cores:.1f}", f"{read:.2f}", f"{copied:.1f}")
     shares = " | ".join(f"{share:.0%}" for share in used.values())
-    return f"| {' | '.join(cells)} | {shares} | **{first}** | {need / reference:,.0f} |"
+    return f"| {' | '.join(cells)} | {shares} | **{first}** | {one.sample_kb:,.0f} | {need / reference:,.0f} |"
 
 
 def report(known: Constants, options: argparse.Namespace) -> Iterator[str]:
     """Yield all tables, each with what it assumes."""
     yield from constants_table(known)
     counts = [int(count) for count in options.scenarios]
+    yield "\n### The cache step\n"
+    yield from _cache_text(options.machine_cores)
     for shared in (None, options.shared_mb_s):
         sites = [Site(cores=cores, machine_cores=options.machine_cores, shared_mb_s=shared) for cores in options.cores]
-        where = "a disk of its own in each machine" if shared is None else f"one file system of {shared:,.0f} MB/s for all"
-        yield f"\n### The cache step: {where}\n"
-        yield from _cache_text(shared, options.machine_cores)
+        where = (
+            "A disk of its own in each machine" if shared is None else f"One file system of {shared:,.0f} MB/s for all machines"
+        )
+        yield f"\n{where}:\n"
         yield from cache_table(known, sites, counts)
     yield "\n### Supplying 8 GPUs\n"
     yield from _supply_text()
     yield from supply_table(known, options.gpu, options.gpu_varied)
 
 
-def _cache_text(shared: float | None, machine_cores: int) -> Iterator[str]:
-    disk = "machines W" if shared is None else f"{shared:,.0f} MB/s"
+def _cache_text(machine_cores: int) -> Iterator[str]:
     yield f"""time = listing + computing + joining
 
 - listing: {LOGS:,} logs of {FRAMES:,} frames, spread over the cores of a machine; every machine lists for itself
-- computing: s + n / min(cores c r e, disk {disk} / (b + logs / n), driver machines / d); all logs, {LOGS_GB:,} GB, are read
-  once, from the disk that is written to and at the speed at which it takes data
+- computing: s + n / min(cores c r e, disk S / (b + logs / n), driver machines / d), where S is W for each machine, or what one
+  file system gives to all; all logs, {LOGS_GB:,} GB, are read once, from the disk that is written to and as fast
+  as it is written
 - joining: n j, on one core: every machine joins the index of all shards
 - memory: c m + M + D + n times what the driver holds a scenario; machines of {machine_cores} cores
 - reference: {REFERENCE_S} s a scenario and core, as if nothing but cores limited it
