@@ -14,7 +14,7 @@ class LightningConfig:
     epochs: int = setting(25, "Passes over the training scenarios.", minimum=1)
     max_steps: int | None = setting(None, "Stop after so many optimizer steps, whatever `epochs` says.", minimum=1)
     accelerator: Literal["auto", "cpu", "gpu"] = setting("auto", "Where to train; auto takes a GPU where there is one.")
-    devices: int | Literal["auto"] = setting(1, "How many devices to train on.")
+    devices: int | Literal["auto"] = setting(1, "How many devices to train on.", minimum=1)
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = setting("32", "Arithmetic of the forward pass.")
     gradient_clip: float | None = setting(5.0, "Largest norm of all gradients together.", above=0)
     accumulate: int = setting(1, "Batches to a step of the optimizer.", minimum=1)

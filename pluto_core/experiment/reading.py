@@ -132,6 +132,10 @@ def _tree(
 def _ask_plugins(experiment: Experiment) -> list[Mistake]:
     try:
         answers = experiment.catalogue.hooks.pluto_check_experiment(experiment=experiment)
-        return [mistake for answer in answers for mistake in answer or ()]
+        mistakes = [mistake for answer in answers for mistake in answer or ()]
     except Exception as error:
         raise PluginBugError(f"a plugin's hook pluto_check_experiment raised {type(error).__name__}: {error}") from error
+    for mistake in mistakes:
+        if not isinstance(mistake, Mistake):
+            raise PluginBugError(f"a plugin's hook pluto_check_experiment returned {mistake!r} where a Mistake belongs")
+    return mistakes

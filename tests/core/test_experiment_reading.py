@@ -1,15 +1,18 @@
 """What an experiment file becomes: layers, settings, defaults, builders that the model asks for, the resolved text."""
 
+import importlib
 import os
 import sys
+import types
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from pluto_core import Context, PlutoError
+from pluto_core import Context, PlutoError, hookimpl
 from pluto_core.errors import ExperimentError
 from pluto_core.experiment import read
+from pluto_core.plugins import Catalogue, PluginBugError
 
 BASE = '[source]\nuse = "toy"\ndata_root = "logs"\n[model]\nuse = "toy"\n'
 
@@ -311,3 +314,14 @@ def test_broken_local_plugin(tmp_path, monkeypatch):
     path.write_text('plugins = ["nowhere_to_be_found"]\n' + BASE, encoding="utf-8")
     with pytest.raises(ExperimentError, match=r"a\.toml:1: plugins: plugin 'nowhere_to_be_found' .* No module named"):
         read(path, environment={})
+
+
+def test_a_check_that_answers_nonsense(tmp_path, local_plugins):
+    """What a plugin's check returns must be mistakes; anything else is its bug, and named so."""
+    assert local_plugins
+    odd = types.ModuleType("odd_check")
+    odd.pluto_check_experiment = hookimpl(lambda experiment: ["no"] if experiment else [])
+    path = tmp_path / "a.toml"
+    path.write_text(BASE, encoding="utf-8")
+    with pytest.raises(PluginBugError, match="pluto_check_experiment returned 'no' where a Mistake belongs"):
+        read(path, catalogue=Catalogue.of(importlib.import_module("toy_parts"), odd), environment={})
