@@ -12,10 +12,13 @@ import attrs
 from pluto_basics.config import FilesConfig
 from pluto_core import PlutoError
 from pluto_core.component import Context
+from pluto_core.places.files import opened
 
 _LENGTH = struct.Struct("<I")
 _MARK = "shard"
 _ENDING = ".value"
+_LONGEST_KEY = 4096
+"""Bytes; an index has room for the longest key in every row."""
 
 
 def make(_config: FilesConfig, _context: Context) -> "FileShards":
@@ -68,10 +71,14 @@ class FilesWriter:
 
         Raises:
             OSError: The disk is full or gone.
+            PlutoError: The key is too long.
         """
         if self._sealed:
             message = f"{self._path} is sealed"
             raise ValueError(message)
+        if len(key) > _LONGEST_KEY:
+            message = f"the store 'files' takes keys of up to {_LONGEST_KEY} bytes, not {len(key)}: {key[:80]!r}"
+            raise PlutoError(message)
         place = _file_of(self._path, key)
         beside = place.with_suffix(".new")
         try:
@@ -98,8 +105,11 @@ class FilesReader:
         """Return all keys, ascending; opens every file, and leaves out those whose key is damaged."""
         found = []
         for place in self._path.glob("*" + _ENDING):
-            with place.open("rb") as file:
-                key = _read_key(file)
+            try:
+                with opened(place) as file:
+                    key = _read_key(file)
+            except OSError:  # no file, or one that is gone
+                continue
             if _file_of(self._path, key) == place:
                 found.append(key)
         return sorted(found)
@@ -108,7 +118,7 @@ class FilesReader:
         """Return a value."""
         place = _file_of(self._path, key)
         try:
-            with place.open("rb") as file:
+            with opened(place) as file:
                 if _read_key(file) != key:
                     raise KeyError(key)
                 return file.read()
@@ -127,4 +137,4 @@ def _read_key(file: BinaryIO) -> bytes:
     """Return the key at the beginning of a file; of a damaged file, whatever stands there."""
     head = file.read(_LENGTH.size)
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
-    return file.read(min(length, os.fstat(file.fileno()).st_size))
+    return file.read(min(length, os.fstat(file.fileno()).st_size, _LONGEST_KEY + 1))

@@ -88,9 +88,6 @@ def release(path: Path) -> None:
 
 
 def _opened(path: Path, config: LmdbConfig) -> lmdb.Environment:
-    if path.exists() and not path.is_file():  # a pipe would make LMDB wait for ever
-        message = f"{path} is no LMDB shard: it is no file"
-        raise PlutoError(message)
     try:
         environment = lmdb.open(
             str(path), subdir=False, readonly=True, create=False, lock=False, readahead=config.readahead, max_dbs=0

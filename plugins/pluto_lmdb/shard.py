@@ -12,6 +12,7 @@ from pluto_core import PlutoError
 from pluto_core.component import Context
 from pluto_lmdb.config import LmdbConfig
 from pluto_lmdb.environments import lease, release
+from pluto_lmdb.pages import require_sound
 
 Value = TypeVar("Value", bytes, memoryview)
 
@@ -124,11 +125,15 @@ class LmdbReader:
         self._config = config
 
     def check(self) -> None:
-        """Prove that the file can be opened and is as long as it says.
+        """Prove that the file can be opened, is as long as it says, and leads nowhere but into itself.
 
         Raises:
             PlutoError: It is missing, no LMDB file, or cut off.
         """
+        if not self._path.is_file():
+            message = f"{self._path} is no LMDB shard: there is no such file"
+            raise PlutoError(message)
+        require_sound(self._path)
         with lease(self._path, self._config):
             pass
 
