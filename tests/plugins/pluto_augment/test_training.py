@@ -7,6 +7,8 @@ import pytest
 from pluto_core.experiment import read
 from pluto_core.run import execute
 
+pytest.importorskip("torch")
+
 EXPERIMENT = """
 name = "contrast"
 steps = ["cache", "train"]
