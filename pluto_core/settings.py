@@ -56,9 +56,9 @@ class LoaderSettings:
     batch_size: int = setting(32, "Samples in a training batch of one process.", minimum=1)
     eval_batch_size: int | None = setting(None, "Samples in a batch of validation and test; unset: `batch_size`.", minimum=1)
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
-    threads: int = setting(
-        1,
-        "Threads of each such process that vary and copy samples; 2 pays where a processor has nothing to do.",
+    threads: int | None = setting(
+        None,
+        "Threads of each process that fills batches; unset: 2 where the training process does and has two processors, else 1.",
         minimum=1,
         maximum=2,
     )

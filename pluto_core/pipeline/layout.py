@@ -43,6 +43,8 @@ class Arrangement:
     """The batch that some samples make, before it is filled."""
 
     rows: int
+    roles: int
+    """How many rows there are of each sample."""
     fields: tuple[Field, ...]
     filled: Filled
     """Where its arrays stand in a buffer that it filled."""
@@ -63,7 +65,9 @@ class Arrangement:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
         large = [(field, field.place.view(buffer)) for field in self.fields if field.large]
-        pieces = iter([(field, view, row) for field, view in large for row in range(self.rows)])
+        step = self.rows // self.roles
+        order = [row for first in range(step) for row in range(first, self.rows, step)]  # roles often share their arrays
+        pieces = iter([(field, view, row) for field, view in large for row in order])
 
         def copy_large() -> None:
             for field, view, row in pieces:
@@ -191,7 +195,7 @@ class Layout:
             nbytes = math.prod(shape) * np.dtype(spec.dtype).itemsize
             fields.append(Field.of(spec, column, shapes, Place(key, spec.dtype, shape, end, nbytes)))
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
-        return Arrangement(rows, tuple(fields), Filled(end, tuple(field.place for field in fields)))
+        return Arrangement(rows, len(self.roles), tuple(fields), Filled(end, tuple(field.place for field in fields)))
 
 
 def _shapes(column: Column, spec: ArraySpec) -> Collection[Shape | None]:

@@ -14,6 +14,7 @@ from pluto_core.arrays import SampleSpec
 from pluto_core.errors import PlutoError, SampleError
 from pluto_core.jobs import SampleBatch
 from pluto_core.listing import Listing
+from pluto_core.machine import processors
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.crew import Answer, Crews, Request
@@ -74,7 +75,7 @@ class BatchLoader:
         self._sampler = _sampler(self._listing, settings, seed, part)
         links = chain(augmentations, spec) if augmentations else None
         layout = Layout(spec, links.specs if links else None)
-        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=settings.threads > 1)
+        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=_threads(settings) > 1)
         self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
         self._ring: Ring | None = None
@@ -214,6 +215,13 @@ def _share(listing: Listing, share: float, seed: int, part: str) -> Listing:
         return listing
     wanted = math.ceil(share * len(listing))
     return listing.take(np.sort(generator(seed, "share", part).permutation(len(listing))[:wanted]))
+
+
+def _threads(settings: LoaderSettings) -> int:
+    """Return in how many threads a process fills batches: processes beside the one that trains leave its processors alone."""
+    if settings.threads is not None:
+        return settings.threads
+    return 2 if settings.workers == 0 and processors() > 1 else 1
 
 
 def _sampler(listing: Listing, settings: LoaderSettings, seed: int, part: str) -> Sampler:

@@ -211,10 +211,20 @@ def test_two_threads_make_the_same_batches():
     """Which thread varies a sample changes no number; a mistake in either is raised."""
     assert_same(
         copies(loader(augmentations=[Jitter(), Noise()], threads=2).batches(3)),
-        copies(loader(augmentations=[Jitter(), Noise()]).batches(3)),
+        copies(loader(augmentations=[Jitter(), Noise()], threads=1).batches(3)),
     )
     with pytest.raises(KeyError, match="agent/position"):
         list(loader(Lacking(), augmentations=[Jitter()], threads=2).batches(0))
+
+
+@pytest.mark.parametrize(
+    ("cores", "settings", "wanted"),
+    [(8, {}, True), (1, {}, False), (8, {"workers": 2}, False), (8, {"threads": 1}, False), (1, {"threads": 2}, True)],
+)
+def test_two_threads_where_two_processors_are(monkeypatch, cores, settings, wanted):
+    """Unless told otherwise, a training process fills batches with two threads if it has two processors and no helpers."""
+    monkeypatch.setattr("pluto_core.pipeline.loader.processors", lambda: cores)
+    assert loader(**settings)._filler.threads is wanted
 
 
 class Lacking(DictReader):

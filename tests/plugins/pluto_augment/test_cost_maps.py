@@ -88,3 +88,12 @@ def test_half_precision_is_rounded_as_numpy_rounds(scale):
     for one in (field, np.zeros_like(field)):
         half = cost_maps._cast(one, np.dtype(np.float16))
         np.testing.assert_array_equal(half.view(np.uint16), one.astype(np.float16).view(np.uint16))
+
+
+def test_every_half_is_the_number_that_numpy_reads(monkeypatch):
+    """All numbers of half precision, those with signs and beyond all bounds too, by either way."""
+    half = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(256, 256)
+    for has_halves in {False, cost_maps._HAS_HALVES}:
+        monkeypatch.setattr(cost_maps, "_HAS_HALVES", has_halves)
+        np.testing.assert_array_equal(cost_maps._single(half), half.astype(np.float32))
+        np.testing.assert_array_equal(np.signbit(cost_maps._single(half)[:128]), np.signbit(half[:128]))
