@@ -37,6 +37,9 @@ MAP_VERSIONS = {
 _EPSG = 32611
 _ORIGIN_M = (664_500.0, 3_998_000.0)
 _LEAST_SECONDS = 4.0
+_MOST_SECONDS = 86_400.0
+_MOST_JUNCTIONS = 100
+"""In a row or column; 20 x 20 make a city as large as nuPlan's."""
 _MOST_DENSITY = 4.0
 
 Progress = Callable[[int, int, str], None]
@@ -168,12 +171,12 @@ def _check(out: Path, settings: dict[str, object]) -> None:
     logs, seconds, density, grid, seed = (settings[name] for name in ("logs", "seconds", "density", "grid", "seed"))
     if not isinstance(logs, int) or logs < 1:
         raise PlutoError(f"{where}: logs is {logs}; give 1 or more")
-    if not isinstance(seconds, float) or not _LEAST_SECONDS <= seconds < float("inf"):
-        raise PlutoError(f"{where}: seconds is {seconds}; give {_LEAST_SECONDS:g} or more")
+    if not isinstance(seconds, float) or not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        raise PlutoError(f"{where}: seconds is {seconds}; give {_LEAST_SECONDS:g} to {_MOST_SECONDS:g}")
     if not isinstance(density, float) or not 0 < density <= _MOST_DENSITY:
         raise PlutoError(f"{where}: density is {density}; give more than 0 and at most {_MOST_DENSITY:g}")
-    if not isinstance(grid, list) or len(grid) != 2 or min(grid) < 1:  # noqa: PLR2004  (columns and rows)
-        raise PlutoError(f"{where}: grid is {grid}; give two numbers of junctions, each 1 or more")
+    if not isinstance(grid, list) or len(grid) != 2 or not 1 <= min(grid) <= max(grid) <= _MOST_JUNCTIONS:  # noqa: PLR2004
+        raise PlutoError(f"{where}: grid is {grid}; give two numbers of junctions, each from 1 to {_MOST_JUNCTIONS}")
     if not isinstance(seed, int) or seed < 0:
         raise PlutoError(f"{where}: seed is {seed}; give a number that is not negative")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and _read_stamp(out) is None):

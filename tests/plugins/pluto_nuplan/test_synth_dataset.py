@@ -1,5 +1,6 @@
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import subprocess
@@ -249,7 +250,20 @@ def test_a_second_call_finds_the_first(tmp_path):
         ensure_dataset(tmp_path / "mine", **small)
 
 
-@pytest.mark.parametrize("wrong", [{"logs": 0}, {"seconds": 0.5}, {"density": 0.0}, {"grid": (0, 2)}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"logs": 0},
+        {"seconds": 0.5},
+        {"seconds": math.nan},
+        {"seconds": 1e9},
+        {"density": 0.0},
+        {"density": math.nan},
+        {"grid": (0, 2)},
+        {"grid": (2, 99_999)},
+        {"seed": -1},
+    ],
+)
 def test_settings_out_of_range_are_named(tmp_path, wrong):
     """A setting out of range is one message that names it, and nothing is written."""
     with pytest.raises(PlutoError, match=next(iter(wrong))):
