@@ -1,6 +1,5 @@
 """The map of a recording: lane segments grouped into roadblocks, crosswalks, drivable areas."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from pluto_av2.recording import NONSENSE
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.geometry import wrap
 from pluto_core.maps import AREA_LAYERS, Areas, Blocks, Lanes, Layer, MapView, Polygons, Polylines, Ragged, empty_areas
+from pluto_core.places.files import parsed
 from pluto_core.places.remote import Place
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +22,8 @@ _SPACING_M = 0.25
 _SAME_WAY_RAD = np.pi / 2
 _FARTHEST_M = 1e6
 """Cities reach some ten kilometres; a vertex every quarter of a metre to somewhere else would fill any memory."""
+_LONGEST_M = 1e6
+"""Of all lines of lanes together; the map of a recording has some ten kilometres."""
 
 
 def read_map(folder: Place, name: str, lane_types: tuple[str, ...]) -> MapView:
@@ -52,7 +54,7 @@ def _read(folder: Place) -> dict[str, Any]:
     if not found:
         raise SampleError(Reason.MISSING_MAP, f"{folder} holds no log_map_archive_*.json")
     try:
-        document = json.loads(found[0].read_text(encoding="utf-8"))
+        document = parsed(found[0].read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SampleError(Reason.BROKEN_MAP, f"{found[0]} cannot be read: {error}") from None
     if not isinstance(document, dict):
@@ -68,11 +70,20 @@ def _points(vertices: list[dict[str, float]]) -> Floats:
     return points
 
 
+def _require_length(segments: list[Segment], sides: list[Floats]) -> None:
+    """Refuse lines that would fill any memory when a vertex stands every quarter of a metre."""
+    middles = [_points(one["centerline"]) for one in segments if one.get("centerline")]
+    total_m = sum(_length(line) for line in [*sides, *middles])
+    if total_m > _LONGEST_M:
+        raise ValueError(f"its lanes have {total_m:,.0f} m of lines, more than {_LONGEST_M:,.0f} m")
+
+
 def _assemble(name: str, segments: list[Segment], crossings: list[Segment], drivable: list[Segment]) -> MapView:
     segments = sorted(segments, key=lambda one: (bool(one["is_intersection"]), int(one["id"])))
     place = {int(one["id"]): row for row, one in enumerate(segments)}
     left = [_points(one["left_lane_boundary"]) for one in segments]
     right = [_points(one["right_lane_boundary"]) for one in segments]
+    _require_length(segments, left + right)
     lines = [_center_line(one, *sides) for one, *sides in zip(segments, left, right, strict=True)]
     groups = _groups(segments, place, lines)
     order, block_of, block_count = _block_order(segments, groups)

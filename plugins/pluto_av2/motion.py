@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from pluto_av2.recording import FORD_FUSION, Objects, category_of
+from pluto_av2.recording import FORD_FUSION, Objects, category_of, require_few
 from pluto_core.errors import Reason, SampleError
 from pluto_core.places.remote import Place, local
 from pluto_core.scene import Category
@@ -47,8 +47,11 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     """
     path = folder / f"scenario_{name}.parquet"
     try:
-        table = parquet.read_table(local(path), columns=list(_COLUMNS))
-    except (OSError, pa.ArrowException, KeyError) as error:
+        file = local(path)
+        require_few(parquet.read_metadata(file).num_rows)
+        table = parquet.read_table(file, columns=list(_COLUMNS))
+        table.validate(full=True)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     step = table["timestep"].to_numpy()
     if len(step) and not 0 <= step.min() <= step.max() < _MOST_STEPS:
@@ -57,6 +60,7 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     if _EGO not in names:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} has no track {_EGO!r}")
     shape = (len(names), int(step.max()) + 1)
+    require_few(int(shape[0]) * shape[1])
     dense = {key: np.zeros(shape) for key in ("position_x", "position_y", "heading", "velocity_x", "velocity_y")}
     for key, cells in dense.items():
         cells[row, step] = table[key].to_numpy()

@@ -25,6 +25,8 @@ Mask = npt.NDArray[np.bool_]
 
 FORD_FUSION = Vehicle(width_m=2.0, front_length_m=3.83, rear_length_m=1.047, wheel_base_m=2.85, cog_from_rear_axle_m=1.4)
 """The recording car: box of the annotations (4.877 x 2.0 m), wheel base of a Ford Fusion."""
+_MOST = 10_000_000
+"""Rows, or cells of tracks by frames, of a recording; the longest ones of Argoverse 2 have some ten thousand."""
 FRAME_S = 0.1
 """Time between two frames."""
 NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -201,6 +203,16 @@ def differentiate(values: Floats, times_s: Floats, valid: Mask) -> Floats:
     span = times_s[high] - times_s[low]
     rate = (values[rows, high] - values[rows, low]) / np.where(span > 0, span, 1.0)[..., None]
     return np.where(valid[..., None], rate, 0.0)
+
+
+def require_few(count: int) -> None:
+    """Refuse a recording that would take more memory than any drive does.
+
+    Raises:
+        ValueError: It has.
+    """
+    if count > _MOST:
+        raise ValueError(f"{count:,} rows or cells, more than {_MOST:,}")
 
 
 def category_of(name: str) -> Category:

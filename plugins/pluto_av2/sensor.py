@@ -6,7 +6,7 @@ import pyarrow as pa
 from pyarrow import feather
 
 from pluto_av2.files import POSES
-from pluto_av2.recording import Objects, category_of, differentiate
+from pluto_av2.recording import Objects, category_of, differentiate, require_few
 from pluto_core.errors import Reason, SampleError
 from pluto_core.places.remote import Place, local
 
@@ -27,10 +27,13 @@ def read_table(path: Place, columns: tuple[str, ...]) -> pa.Table:
         SampleError: The file is missing, cut off, or lacks a column.
     """
     try:
-        return feather.read_table(local(path), columns=list(columns), memory_map=False)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        table = feather.read_table(local(path), columns=list(columns), memory_map=False)
+        table.validate(full=True)  # Arrow believes what offsets say
+        require_few(table.num_rows)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {reason}") from None
+    return table
 
 
 def headings_of(quaternions: Floats) -> Floats:
@@ -72,6 +75,7 @@ def objects_of(table: pa.Table, frames_ns: Ints, ego_position: Floats, ego_headi
     frame = np.searchsorted(frames_ns, table["timestamp_ns"].to_numpy())
     names, first, row = np.unique(np.asarray(table["track_uuid"].to_pylist()), return_index=True, return_inverse=True)
     shape = (len(names), len(frames_ns))
+    require_few(len(names) * len(frames_ns))
     yaw = headings_of(np.stack([table[name].to_numpy() for name in ("qw", "qx", "qy", "qz")], axis=-1))
     offset = np.stack([table["tx_m"].to_numpy(), table["ty_m"].to_numpy()], axis=-1)
     cos, sin = np.cos(ego_heading[frame]), np.sin(ego_heading[frame])
