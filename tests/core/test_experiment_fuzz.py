@@ -93,6 +93,34 @@ def test_spoiled_experiments(tree, tmp_path, toys):
 
 
 PIECES = st.sampled_from(['"', "'", "[", "]", "{", "}", "=", "\n", "a", "1", ".", ",", "#", "\\", "source", "é"])
+ODD_LINES = st.sampled_from(
+    [
+        f"{'a.' * 300}a = 1",
+        f"name = {'[' * 150}{']' * 150}",
+        f"seed = {'9' * 5000}",
+        f"seed = 0x{'f' * 5000}",
+        "seed = 2020-01-01",
+        'name = "a\\u0000b\\u001b"',
+        '"a\\nb" = 1',
+        'extends = "~nobody-at-all/a.toml"',
+        'extends = "a\\u0000.toml"',
+        f'extends = "{"a" * 300}"',
+        'extends = "${NOWHERE}"',
+        'plugins = ["", ".", "a b"]',
+        "[[source]]",
+        "[source.a.b]",
+    ]
+)
+"""Lines that are TOML, and that nobody writes."""
+
+
+@QUICK
+@given(lines=st.lists(ODD_LINES, max_size=3, unique=True))
+def test_odd_lines(lines, tmp_path, toys):
+    """Numbers without end, keys by hundreds of dots, names that no file can have: a list of mistakes."""
+    path = tmp_path / "x.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    _read(path, toys)
 
 
 @QUICK
