@@ -25,9 +25,9 @@ def measure(check: Sequence[str], *, rounds: int, progress: Callable[[], None] =
         PlutoError: A command fails.
     """
     commands: Mapping[str, Sequence[str]] = {
-        "python -c pass": ("-c", "pass"),
-        "pluto --help": ("-c", _PLUTO, "--help"),
-        "pluto check FILE": ("-c", _PLUTO, "check", *check),
+        "idle interpreter": ("-c", "pass"),
+        "--help": ("-c", _PLUTO, "--help"),
+        "check FILE": ("-c", _PLUTO, "check", *check),
     }
     found: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):

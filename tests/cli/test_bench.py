@@ -70,7 +70,7 @@ def test_bench_tells_people(say, monkeypatch, local_plugins):
     text = say("bench", "small.toml", *FAST, "--samples", 6).ok()
     lines = text.splitlines()
     assert lines[0] == "small: medians of 2 rounds (lowest to highest)"
-    for name in ("load", "build mood", "encode", "read and unpack", "python -c pass", "pluto --help", "pluto check FILE"):
+    for name in ("load", "build mood", "encode", "read and unpack", "idle interpreter", "--help", "check FILE"):
         (line,) = (line for line in lines if line.startswith(f"  {name}  "))
         assert " to " in line
         assert line.endswith(("ms a scenario", "ms"))
