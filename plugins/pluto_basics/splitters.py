@@ -18,6 +18,8 @@ Rows = npt.NDArray[np.int64]
 
 PARTS = ("train", "val", "test")
 _SHOWN = 5
+_LONGEST = 60
+"""Characters that a message shows of what is no token."""
 
 
 def by_log(config: ByLogConfig, _context: Context) -> "ByLog":
@@ -146,9 +148,17 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         message = f"splitter by_token_list: {path} cannot be read: {reason}"
         raise PlutoError(message) from None
-    tokens = _from_json(text, path) if text.lstrip().startswith("[") else _from_lines(text)
+    try:
+        tokens = _from_json(text, path) if text.lstrip().startswith("[") else _from_lines(text)
+    except (RecursionError, csv.Error) as error:
+        message = f"splitter by_token_list: {path} holds no tokens: {error}"
+        raise PlutoError(message) from None
     if not tokens:
         message = f"splitter by_token_list: {path} holds no tokens"
+        raise PlutoError(message)
+    odd = next((token for token in tokens if not (token.isascii() and token.isprintable())), None)
+    if odd is not None:
+        message = f"splitter by_token_list: {path}: {odd[:_LONGEST]!r} is no token"
         raise PlutoError(message)
     return tokens
 

@@ -104,7 +104,15 @@ def test_a_token_in_two_lists_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "cannot be read"), ("", "holds no tokens"), ('["a0", 3]', "list of texts"), ('["a0",', r"tokens:1: ")],
+    [
+        (None, "cannot be read"),
+        ("", "holds no tokens"),
+        ('["a0", 3]', "list of texts"),
+        ('["a0",', r"tokens:1: "),
+        ("[" * 100_000, "holds no tokens: maximum recursion depth"),
+        ("a" * 200_000, "holds no tokens: field larger"),
+        ("a0\nb\x07", r"'b\\x07' is no token"),
+    ],
 )
 def test_unusable_token_files_are_named(tmp_path, text, message):
     """Each mistake names the file and what is wrong with it."""
