@@ -49,6 +49,10 @@ class LightStatus(enum.IntEnum):
     UNKNOWN = 3
 
 
+_LONGEST_US = 18
+"""Digits of a time: as many as 64 bits hold for sure."""
+
+
 @attrs.frozen(order=True)
 class ScenarioId:
     """What names a scenario: its log, its token, and the time of its first step.
@@ -75,7 +79,8 @@ class ScenarioId:
         """
         log, slash, rest = key.rpartition("/")
         token, at, start = rest.rpartition("@")
-        if not (slash and at and start.removeprefix("-").isdecimal()):
+        number = start.removeprefix("-")
+        if not (slash and at and number.isascii() and number.isdecimal() and len(number) <= _LONGEST_US):
             message = f"{key!r} is no scenario key; it should read 'log/token@start_us'"
             raise PlutoError(message)
         return cls(log, token, int(start))

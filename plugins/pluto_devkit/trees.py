@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluto_core.errors import Reason, SampleError
+from pluto_core.places.files import parsed
 from pluto_core.samples import Sample
 from pluto_devkit.schema import DTYPES, LAYOUT
 
@@ -48,13 +49,19 @@ def decode(arrays: Mapping[str, Array]) -> Any:
 
     Args:
         arrays: By dtype and `layout`, without the prefix; padding behind them does no harm.
+
+    Raises:
+        SampleError: The layout is none, or asks for what the arrays do not hold.
     """
-    return _Reader(arrays).node(_layout(arrays[LAYOUT].tobytes().rstrip(b"\0")))
+    try:
+        return _Reader(arrays).node(_layout(arrays[LAYOUT].tobytes().rstrip(b"\0")))
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, MemoryError) as error:
+        raise SampleError(Reason.DAMAGED_VALUE, f"a layout cannot be followed: {error}") from None
 
 
 @lru_cache(maxsize=4096)
 def _layout(text: bytes) -> Any:
-    return json.loads(text)
+    return parsed(text)
 
 
 @attrs.define(eq=False)
@@ -130,6 +137,8 @@ class _Reader:
         return tuple(rows) if kind == "t" else rows
 
     def _array(self, kind: str, dtype: str, shape: Sequence[int]) -> Any:
+        if kind not in ("a", "b", "s") or min(shape, default=0) < 0:
+            raise ValueError(f"a part of kind {kind!r} and shape {shape}")
         count = int(np.prod(shape, dtype=np.int64))
         if kind == "s":
             raw = np.asarray(self._take("uint8", count * np.dtype(dtype).itemsize))

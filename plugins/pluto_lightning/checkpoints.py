@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pluto_core.errors import PlutoError
 from pluto_core.pipeline.durable import explained, leftovers, write_file
+from pluto_core.places.archives import require_plain
 
 EXPERIMENT = "experiment"
 """Where a checkpoint holds the resolved experiment that made it."""
@@ -50,6 +51,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         PlutoError: The file cannot be read, or is no checkpoint.
     """
     try:
+        require_plain(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         message = f"there is no checkpoint {path}"
@@ -57,7 +59,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:
         # The text of torch's error advises to switch the protection off, which must never be done.
         message = (
-            f"{path} cannot be read as a checkpoint: it is cut off, damaged, or holds more than weights and numbers; "
+            f"{path} cannot be read as a checkpoint: it is cut off, damaged, compressed, or holds more than weights; "
             "`pluto model import` takes the weights out of published checkpoints of PLUTO"
         )
         raise PlutoError(message) from error

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pluto_core.errors import PlutoError
 from pluto_core.experiment import tomltext
+from pluto_core.places.archives import require_plain
 from pluto_planner.config import PlutoModelConfig
 from pluto_planner.network.planner import PlutoNetwork
 from pluto_planner.network.reference import PREFIX, from_reference_state_dict, settings_of, strip_prefix
@@ -91,7 +92,10 @@ def read_weights(path: Path) -> Weights:
         from_reference_state_dict(stripped)
     except PlutoError as error:
         raise PlutoError(f"{path}: {error}") from None
-    return Weights(stripped, _config(stripped, stored.get(_EXPERIMENT)))
+    try:
+        return Weights(stripped, _config(stripped, stored.get(_EXPERIMENT)))
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise PlutoError(f"{path}: what it says of its model cannot be: {error}") from None
 
 
 def network_settings(config: PlutoModelConfig) -> dict[str, Any]:
@@ -116,13 +120,16 @@ def _config(state: Mapping[str, Tensor], experiment: Any) -> PlutoModelConfig:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
+        require_plain(path)
         with _unknown_names_inert(path):
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise PlutoError(f"there is no file {path}") from None
     except Exception as error:
         # The text of torch's error advises to switch the protection off, which must never be done.
-        message = f"{path} cannot be read as weights: it is cut off, damaged, or holds what runs code when it is read"
+        message = (
+            f"{path} cannot be read as weights: it is cut off, damaged, compressed, or holds what runs code when it is read"
+        )
         raise PlutoError(message) from error
     if not isinstance(stored, Mapping):
         message = f"{path} holds {type(stored).__name__}, not weights by name"

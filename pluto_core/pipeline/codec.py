@@ -21,7 +21,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import Reason, SampleError
 from pluto_core.pipeline.columns import DIMS, Entry, Outline, StoredColumn, array_at, stored_columns
-from pluto_core.pipeline.profiles import SMALLEST_PACKED, Buffer, Codec, pack, profile_of
+from pluto_core.pipeline.profiles import LARGEST_PACKED, SMALLEST_PACKED, Buffer, Codec, pack, profile_of
 from pluto_core.samples import Array, Sample
 
 VERSION = 2
@@ -125,7 +125,7 @@ def columns(
         raise _unreadable(error) from None
 
 
-_DAMAGE = (ValueError, TypeError, OverflowError, MemoryError, struct.error, msgpack.UnpackException)
+_DAMAGE = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, struct.error, msgpack.UnpackException)
 
 
 def _unreadable(error: Exception) -> SampleError:
@@ -147,7 +147,7 @@ def _at_rest(key: str, array: Array, spec: ArraySpec) -> Array:
 
 def _packed(array: Array, codec: Codec) -> tuple[Codec, Buffer]:
     data = array.reshape(-1).view(np.uint8).data
-    if codec is Codec.RAW or len(data) < SMALLEST_PACKED:
+    if codec is Codec.RAW or not SMALLEST_PACKED <= len(data) <= LARGEST_PACKED:
         return Codec.RAW, data
     packed = pack(codec, data)
     return (codec, packed) if len(packed) < len(data) else (Codec.RAW, data)

@@ -33,6 +33,9 @@ PROFILES: Mapping[str, Mapping[ArrayClass, Codec]] = {
 SMALLEST_PACKED = 256
 """Bytes below which packing an array costs more than it saves."""
 
+LARGEST_PACKED = 1 << 28
+"""Bytes that one array may unpack to; larger ones are stored as they are, so that a small file cannot fill the memory."""
+
 _LZ4_LEVEL = 3
 _ZSTD_LEVEL = 3
 _RATIOS = np.asarray([1, 256, 1 << 16])
@@ -65,7 +68,9 @@ def check_claims(codecs: npt.NDArray[np.int64], packed: npt.NDArray[np.int64], s
         ValueError: One's cannot, or there is no such codec.
     """
     possible = (codecs <= max(Codec)) & np.where(
-        codecs == Codec.RAW, sizes == packed, sizes <= _RATIOS[codecs % len(_RATIOS)] * (packed + 1.0)
+        codecs == Codec.RAW,
+        sizes == packed,
+        sizes <= np.minimum(_RATIOS[codecs % len(_RATIOS)] * (packed + 1.0), LARGEST_PACKED),
     )
     if not possible.all():
         number = int(np.argmin(possible))
@@ -78,7 +83,7 @@ def unpack(codec: Codec, data: memoryview, size: int) -> bytes:
     Raises:
         ValueError: The data are damaged, or cannot possibly hold so much.
     """
-    if size > _RATIOS[codec] * (len(data) + 1):
+    if size > min(_RATIOS[codec] * (len(data) + 1), LARGEST_PACKED):
         raise ValueError(f"{len(data)} packed bytes cannot hold {size}")
     unpacked = _UNPACK[codec](data, size)
     if len(unpacked) != size:

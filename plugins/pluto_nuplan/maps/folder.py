@@ -1,11 +1,11 @@
 """Finds the maps below a map root and opens them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pluto_core.errors import Reason, SampleError
 from pluto_core.maps import MapView
+from pluto_core.places.files import parsed
 from pluto_core.places.names import is_file_name
 from pluto_core.places.remote import Place, RemotePath
 from pluto_nuplan.maps.store import MapFile, open_built
@@ -59,7 +59,7 @@ def _read_index(map_root: Place, index: Place) -> dict[str, Any]:
     if not map_root.is_dir():
         raise SampleError(Reason.MISSING_MAP, f"the map folder {map_root} does not exist (setting source.map_root)")
     try:
-        locations = json.loads(index.read_text(encoding="utf-8"))
+        locations = parsed(index.read_text(encoding="utf-8"))
     except OSError as error:
         message = f"{index} cannot be read ({error.strerror}); source.map_root must be the folder that holds it"
         raise SampleError(Reason.MISSING_MAP, message) from error

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from pluto_core.places.files import opened, parsed
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 _MAGIC = b"PLUTOMP1"
@@ -79,8 +81,11 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
         DamagedError: The file is cut off, was written over, or is no such file.
         OSError: It cannot be opened.
     """
-    with path.open("rb") as stream:
-        return _parse(stream)
+    with opened(path) as stream:
+        try:
+            return _parse(stream)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+            raise DamagedError(f"{_BROKEN_HEADER}: {error}") from None
 
 
 def _parse(stream: BinaryIO) -> tuple[dict[str, Any], Arrays]:
@@ -94,7 +99,7 @@ def _parse(stream: BinaryIO) -> tuple[dict[str, Any], Arrays]:
     header = mapped[_PREFIX.size : _PREFIX.size + length]
     if len(header) != length or zlib.crc32(header) != checksum:
         raise DamagedError(_BROKEN_HEADER)
-    about: dict[str, Any] = json.loads(header)
+    about: dict[str, Any] = parsed(header)
     entries, start = about.pop("arrays"), _aligned(_PREFIX.size + length)
     if state.st_size != start + about["payload"]:
         raise DamagedError(_CUT_OFF)

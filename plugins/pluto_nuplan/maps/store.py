@@ -128,11 +128,15 @@ def _read(path: Path, identity: dict[str, Any]) -> MapView | None:
     except (DamagedError, OSError) as error:
         _LOG.warning("the built map %s is set aside: %s", path, error)
         return None
-    if about["identity"] != identity:
+    if about.get("identity") != identity:
         return None
-    view = from_arrays(identity["location"], arrays)
-    view.derived["edges", EDGE_POINTS] = arrays["derived/edges"]
-    view.derived["problems"] = about["problems"]
+    try:
+        view = from_arrays(identity["location"], arrays)
+        view.derived["edges", EDGE_POINTS] = arrays["derived/edges"]
+        view.derived["problems"] = about["problems"]
+    except (KeyError, TypeError) as error:
+        _LOG.warning("the built map %s is set aside: it lacks %s", path, error)
+        return None
     return view
 
 
