@@ -1,6 +1,6 @@
 """PLUTO's contrastive scenario generator (training spec section 6): anchor, positive and negative of every sample."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from pluto_augment import agents, cost_maps, frames, needs
 from pluto_augment.config import ContrastiveConfig
 from pluto_augment.negatives import negative
-from pluto_augment.positives import positive
+from pluto_augment.positives import begun
 from pluto_augment.schedules import ramp
 from pluto_core.arrays import SampleSpec
 from pluto_core.component import Context
@@ -28,6 +28,9 @@ class Contrastive:
 
     The anchor is the sample itself with the middle of its cost map. A copy in which nothing could be changed is None.
     """
+
+    late = frames.COST_MAPS
+    """What `begin` leaves to be computed."""
 
     def __init__(self, config: ContrastiveConfig) -> None:
         """Take the settings."""
@@ -53,13 +56,21 @@ class Contrastive:
 
     def augment(self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int) -> Mapping[str, Sample | None]:
         """Return the sample of every role; None for a copy that could not be made, or was not drawn."""
+        roles, finish = self.begin(sample, rng, epoch)
+        finish()
+        return roles
+
+    def begin(
+        self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int
+    ) -> tuple[Mapping[str, Sample | None], Callable[[], object]]:
+        """Return what `augment` does, where the positive's cost map holds nothing yet, and what computes it."""
         config = self.config
         anchor = {**sample, **cost_maps.cropped(sample, config.crop_px)}
         roles: dict[str, Sample | None] = dict.fromkeys(self.roles)
         roles[ANCHOR] = anchor
         if rng.random() >= ramp(config.probability, config.final_probability, config, epoch):
-            return roles
-        roles[POSITIVE] = positive(sample, rng, config)
+            return roles, bool
+        roles[POSITIVE], finish = begun(sample, rng, config)
         if config.use_negative_sample:
             roles[NEGATIVE] = negative(anchor, rng, config)
-        return roles
+        return roles, finish

@@ -1,6 +1,6 @@
 """Positives: scenes in which the expert's answer is still right (training spec 6.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,26 @@ def positive(sample: Mapping[str, Array], rng: np.random.Generator, config: Cont
 
     None where neither could be done. The expert's path stays where it is, so that its target leads back to it.
     """
+    varied, finish = begun(sample, rng, config)
+    finish()
+    return varied
+
+
+def begun(
+    sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig
+) -> tuple[Sample | None, Callable[[], object]]:
+    """Return what `positive` does, with cost maps that hold nothing yet, and what computes them."""
     state = perturbed(sample, rng, config)
     rows = remaining(sample, rng, config)
     if state is None and rows is None:
-        return None
+        return None, bool
     varied = dict(sample) if rows is None else agents.kept(sample, rows)
     if state is None:
-        return varied | cost_maps.cropped(sample, config.crop_px)
+        return varied | cost_maps.cropped(sample, config.crop_px), bool
     parity = config.parity
     varied = frames.seen_from(varied, state, config.history_steps - 1, parity=parity)
-    return varied | cost_maps.moved(sample, state[:3], config.crop_px, config.cost_map_resolution_m, parity=parity)
+    maps, finish = cost_maps.moving(sample, state[:3], config.crop_px, config.cost_map_resolution_m, parity=parity)
+    return varied | maps, finish
 
 
 def perturbed(sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig) -> Floats | None:

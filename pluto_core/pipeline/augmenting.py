@@ -1,6 +1,7 @@
 """Several augmentations as one: each varies every role that those before it gave."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -13,6 +14,24 @@ from pluto_core.samples import Array, Sample
 
 Chance = Callable[[str], np.random.Generator]
 """Gives the generator of one application, by its name (`Contrast`, `Noise@positive`, `Noise#2`)."""
+
+
+Finish = Callable[[], object]
+"""Computes arrays that were given before they hold anything."""
+
+
+@runtime_checkable
+class TwoStepAugmentation(Protocol):
+    """What an augmentation may offer: large arrays computed last, by code that leaves the interpreter to others."""
+
+    late: Collection[str]
+    """Keys of those arrays."""
+
+    def begin(
+        self, sample: Mapping[str, Array], rng: np.random.Generator, epoch: int
+    ) -> tuple[Mapping[str, Sample | None], Finish]:
+        """Return what `augment` returns, in which `late` arrays may hold nothing yet, and what computes those."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -34,8 +53,24 @@ class Chain:
     """Spec of each role, the anchor first."""
     links: tuple[_Link, ...]
 
+    two_step: TwoStepAugmentation | None = None
+    """The only one, if it computes its large arrays last."""
+
+    @property
+    def late(self) -> Collection[str]:
+        """Return the keys of arrays that `begin` may leave for later."""
+        return self.two_step.late if self.two_step else ()
+
     def apply(self, sample: Mapping[str, Array], chance: Chance, epoch: int) -> dict[str, Mapping[str, Array] | None]:
-        """Return the sample of every role; None where it could not be varied.
+        """Return the sample of every role; see `begin`."""
+        made, finish = self.begin(sample, chance, epoch)
+        finish()
+        return made
+
+    def begin(
+        self, sample: Mapping[str, Array], chance: Chance, epoch: int
+    ) -> tuple[dict[str, Mapping[str, Array] | None], Finish]:
+        """Return the sample of every role, None where it could not be varied, and what computes its `late` arrays.
 
         Args:
             sample: As stored; it is not changed.
@@ -43,14 +78,17 @@ class Chain:
             epoch: Number of the epoch, from 0.
         """
         made: dict[str, Mapping[str, Array] | None] = {ANCHOR: sample}
+        finish: Finish = bool
         for link in self.links:
             given = made[link.source]
             varied: Mapping[str, Sample | None] = {}
-            if given is not None:
+            if given is not None and self.two_step:
+                varied, finish = self.two_step.begin(given, chance(link.name), epoch)
+            elif given is not None:
                 varied = link.augmentation.augment(given, chance(link.name), epoch)
             for role, target in link.targets.items():
                 made[target] = varied.get(role)
-        return {role: made[role] for role in self.specs}
+        return {role: made[role] for role in self.specs}, finish
 
 
 def chain(augmentations: Sequence[Augmentation], spec: SampleSpec) -> Chain:
@@ -80,7 +118,8 @@ def chain(augmentations: Sequence[Augmentation], spec: SampleSpec) -> Chain:
             link_name = own_name if source == ANCHOR else f"{own_name}@{source}"
             links.append(_Link(augmentation, link_name, source, targets))
             specs.update({target: given[role] for role, target in targets.items()})
-    return Chain(specs, tuple(links))
+    alone = augmentations[0] if len(augmentations) == 1 else None
+    return Chain(specs, tuple(links), alone if isinstance(alone, TwoStepAugmentation) else None)
 
 
 def _targets(name: str, source: str, given: Mapping[str, SampleSpec], specs: Mapping[str, SampleSpec]) -> dict[str, str]:

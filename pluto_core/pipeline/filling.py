@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 import numpy as np
 
-from pluto_core.pipeline.augmenting import Chain
+from pluto_core.pipeline.augmenting import Chain, Finish
 from pluto_core.pipeline.beside import together
 from pluto_core.pipeline.columns import Column, columns_of
 from pluto_core.pipeline.layout import Arrangement, Filled, Layout, SamplesByRole
@@ -87,23 +87,27 @@ class Filler:
     def _of_columns(self, keys: Sequence[str], columns: Mapping[str, Column], epoch: int) -> Arrangement:
         if self.chain is None:
             return self.layout.arrange_columns(columns, len(keys))
-        return self.layout.arrange(self._varied(self.chain, keys, columns, epoch))
+        samples, finish = self._varied(self.chain, keys, columns, epoch)
+        return attrs.evolve(self.layout.arrange(samples), late=self.chain.late, finish=finish)
 
-    def _varied(self, chain: Chain, keys: Sequence[str], columns: Mapping[str, Column], epoch: int) -> SamplesByRole:
+    def _varied(
+        self, chain: Chain, keys: Sequence[str], columns: Mapping[str, Column], epoch: int
+    ) -> tuple[SamplesByRole, Sequence[Finish]]:
         """Return the roles of every row, which is unpacked when its turn comes: what was just unpacked is near."""
-        varied: dict[int, Mapping[str, Any]] = {}
+        varied: dict[int, tuple[Mapping[str, Any], Finish]] = {}
         rows = iter(range(len(keys)))
 
         def vary() -> None:
             for row in rows:
                 sample = {key: array for key, column in columns.items() if (array := column.array(row)) is not None}
-                varied[row] = chain.apply(sample, partial(self._chance, epoch, keys[row]), epoch)
+                varied[row] = chain.begin(sample, partial(self._chance, epoch, keys[row]), epoch)
 
-        if self.threads:
+        if self.threads and not chain.late:
             together(vary)
         else:
-            vary()
-        return {role: [varied[row][role] for row in range(len(keys))] for role in self.layout.roles}
+            vary()  # two threads that need the interpreter all the time wait for one another
+        made = [varied[row] for row in range(len(keys))]
+        return {role: [roles[role] for roles, _ in made] for role in self.layout.roles}, [finish for _, finish in made]
 
     def _chance(self, epoch: int, key: str, name: str) -> np.random.Generator:
         return generator(self.seed, "augmentation", name, epoch, key)

@@ -48,6 +48,10 @@ class Arrangement:
     fields: tuple[Field, ...]
     filled: Filled
     """Where its arrays stand in a buffer that it filled."""
+    late: Collection[str] = ()
+    """Arrays that may hold nothing before `finish` was called for their sample."""
+    finish: Sequence[Callable[[], object]] = ()
+    """Computes those of each sample."""
 
     @property
     def nbytes(self) -> int:
@@ -60,28 +64,33 @@ class Arrangement:
         return self.filled.views(buffer)
 
     def write(self, buffer: Bytes, *, threads: bool = False) -> None:
-        """Write every cell that an array of the batch covers; with `threads`, two of them copy what is large."""
+        """Write every cell that an array of the batch covers; with `threads`, two of them do what takes long: large arrays."""
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        large = [(field, field.place.view(buffer)) for field in self.fields if field.large]
+        last = [(field, field.place.view(buffer)) for field in self.fields if self._is_last(field)]
         step = self.rows // self.roles
-        order = [row for first in range(step) for row in range(first, self.rows, step)]  # roles often share their arrays
-        pieces = iter([(field, view, row) for field, view in large for row in order])
+        samples = iter(range(step))
 
-        def copy_large() -> None:
-            for field, view, row in pieces:
-                field.fill(view, (row,))
+        def copy_last() -> None:
+            for sample in samples:
+                if self.finish:
+                    self.finish[sample]()
+                for field, view in last:
+                    field.fill(view, range(sample, self.rows, step))
 
-        if threads and large:
-            together(copy_large, first=partial(self._copy_small, buffer, give_way))
+        if threads and last:
+            together(copy_last, first=partial(self._copy_first, buffer, give_way))
         else:
-            self._copy_small(buffer)
-            copy_large()
+            self._copy_first(buffer)
+            copy_last()
 
-    def _copy_small(self, buffer: Bytes, between: Callable[[], object] = bool) -> None:
+    def _is_last(self, field: Field) -> bool:
+        return field.large or field.place.key in self.late
+
+    def _copy_first(self, buffer: Bytes, between: Callable[[], object] = bool) -> None:
         for field in self.fields:
-            if not field.large:
+            if not self._is_last(field):
                 field.fill_all(buffer)
                 between()
 

@@ -312,6 +312,7 @@ def test_many_epochs_take_no_more_descriptors_and_memory(make):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ten_thousand_batches_take_no_more_memory(make, workers):
     """After thousands of batches, this process and those that load hold as much memory and as many files as before."""

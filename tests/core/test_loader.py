@@ -9,6 +9,7 @@ import pytest
 from pluto_core.arrays import ArraySpec
 from pluto_core.errors import PlutoError, Reason, SampleError
 from pluto_core.listing import Listing
+from pluto_core.pipeline import fields
 from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.protocols import BatchSource
 from pluto_core.scene import ScenarioId
@@ -233,6 +234,38 @@ class Lacking(DictReader):
     def get_many(self, keys):
         """Return samples without agents."""
         return [{"number": one["number"]} for one in super().get_many(keys)]
+
+
+class Late:
+    """Gives a positive whose map holds nothing at first."""
+
+    late = ("map",)
+
+    def output_spec(self, spec):
+        """Return the roles."""
+        return {"anchor": spec, "positive": spec}
+
+    def augment(self, sample, rng, epoch):
+        """Return the sample and the one with another map."""
+        roles, finish = self.begin(sample, rng, epoch)
+        finish()
+        return roles
+
+    def begin(self, sample, _rng, _epoch):
+        """Return the same, and what computes the map."""
+        later = np.full_like(sample["map"], -77)
+        return {"anchor": sample, "positive": {**sample, "map": later}}, lambda: np.negative(sample["map"], out=later)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("large", [64, 1 << 18])
+@pytest.mark.parametrize("others", [(), (Noise(),)])
+def test_maps_that_are_computed_last_are_there_in_time(monkeypatch, threads, large, others):
+    """Large or not, by one thread or two, and before the next augmentation sees them."""
+    monkeypatch.setattr(fields, "LARGE", large)
+    (batch,) = loader(augmentations=[Late(), *others], batch_size=40, threads=threads).batches(0)
+    number, maps, role = (batch.arrays[key] for key in ("number", "map", "role"))
+    np.testing.assert_array_equal(maps, np.where(role, -number, number)[:, None, None] * np.ones((6, 6)))
 
 
 def test_roles_given_twice_are_refused():
