@@ -13,6 +13,7 @@ from pluto_basics.config import ByLogConfig, ByTokenListConfig, OnePartConfig
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Listing
+from pluto_core.places import user_path
 
 Rows = npt.NDArray[np.int64]
 
@@ -34,7 +35,7 @@ def by_token_list(config: ByTokenListConfig, context: Context) -> "ByTokenList":
         PlutoError: A file cannot be read, holds no tokens, two of them share one, or they are not the lists that are expected.
     """
     named = {part: getattr(config, part) for part in PARTS}
-    lists = {part: read_tokens(Path(path).expanduser()) for part, path in named.items() if path is not None}
+    lists = {part: read_tokens(user_path(path)) for part, path in named.items() if path is not None}
     if not lists:
         message = "splitter by_token_list: name a file for at least one of train, val, test"
         raise PlutoError(message)

@@ -1,6 +1,5 @@
 """The model `pluto`: the network, and its outputs as a plan."""
 
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from pluto_core.component import Context
 from pluto_core.errors import PlutoError
+from pluto_core.places import user_path
 from pluto_core.plan import Forecast, Plan
 from pluto_planner.config import PlutoModelConfig
 from pluto_planner.network.batch import Batch, Group, Outputs
@@ -87,7 +87,7 @@ def with_weights(model: Network, config: PlutoModelConfig) -> Network:
         PlutoError: The file is no such weights, or they are another network's.
     """
     if config.weights is not None:
-        path = Path(config.weights).expanduser()
+        path = user_path(config.weights)
         weights = read_weights(path)
         if problem := misfit(model.state_dict(), weights.state):
             message = f"model.weights: {path} is of another network: {problem}; it needs\n{weights.section()}"

@@ -13,6 +13,7 @@ from pluto_core.errors import ExperimentError, Mistake, PlutoError
 from pluto_core.experiment import tomltext
 from pluto_core.experiment.lines import line_of_each
 from pluto_core.experiment.nodes import SETTINGS_RANK, GivenText, Node, Origin, build, dotted, merge
+from pluto_core.places import user_path
 
 PRESET_PREFIX = "preset:"
 _NAMES = re.compile(r"\((['\"].*)\)")
@@ -92,7 +93,7 @@ def _as_written(names: "re.Match[str]") -> str:
 def parent_path(child: Document, named: str) -> FilePath:
     """Return the path of the file that `extends` names, relative to the child's folder."""
     folder = child.folder or FilePath()
-    return FilePath(os.path.normpath(folder / os.path.expanduser(named)))  # noqa: PTH111 -- unlike Path's, it raises nothing
+    return FilePath(os.path.normpath(folder / user_path(named)))
 
 
 def with_settings(root: Node, settings: Sequence[str]) -> tuple[Node, list[Mistake]]:

@@ -15,6 +15,7 @@ from pluto_core.experiment.resolved import component_tree, plain, with_origins, 
 from pluto_core.experiment.sections import Sections
 from pluto_core.filters import ScenarioFilter
 from pluto_core.kinds import KINDS
+from pluto_core.places import user_path
 from pluto_core.plugins import Catalogue, PluginBugError
 from pluto_core.settings import STEPS, CacheSettings, LoaderSettings, TopLevel
 
@@ -82,7 +83,7 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
         name=top.name,
         seed=top.seed,
         steps=top.steps,
-        output_dir=Path(top.output_dir),
+        output_dir=user_path(top.output_dir),
         checkpoint=top.checkpoint,
         max_failures=top.max_failures,
         filter=scenario_filter,

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,6 +22,7 @@ from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.pipeline.counting import Counts, count
 from pluto_core.pipeline.randomness import generator
+from pluto_core.places import user_path
 from pluto_core.protocols import ScenarioSource
 
 Rows = npt.NDArray[np.int64]
@@ -139,7 +139,7 @@ def filter_digest(wanted: ScenarioFilter, identity: Identity | None, seed: int =
 
 def _read_bytes(path: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
+        return user_path(path).read_bytes()
     except OSError as error:
         message = f"filter.token_set_path: {path} cannot be read: {error.strerror}"
         raise PlutoError(message) from None

@@ -5,6 +5,7 @@ endpoint, credentials) are fsspec's own: environment variables and configuration
 """
 
 import datetime as dt
+import errno
 import fnmatch
 import itertools
 import random
@@ -18,6 +19,7 @@ import attrs
 
 from pluto_core.component import load
 from pluto_core.errors import PlutoError
+from pluto_core.places import user_path
 from pluto_core.places.copies import Copies
 
 Result = TypeVar("Result")
@@ -129,8 +131,7 @@ class RemotePath:
         size, url = file.size, self.url
 
         def fetch(part: Path) -> None:
-            system, inside = _system(url)
-            system.get_file(inside, str(part))
+            _get(url, part, size)
             got = part.stat().st_size
             if got != size:
                 message = f"{got:,} of {size:,} bytes of {url} arrived; did it change? Start again"
@@ -175,7 +176,7 @@ Place = Path | RemotePath
 
 def place(text: str | Path, copies: Copies) -> Place:
     """Return the place that a setting names: a URL, or a path in which `~` is the home folder."""
-    return RemotePath(url=str(text), copies=copies) if is_url(text) else Path(text).expanduser()
+    return RemotePath(url=str(text), copies=copies) if is_url(text) else user_path(text)
 
 
 def local(where: Place) -> Path:
@@ -219,17 +220,31 @@ def upload(path: Path, url: str) -> None:
         raise PlutoError(_refused(url, error)) from error
 
 
-def download(url: str, path: Path) -> None:
-    """Fetch a file into `path`; not atomic, no copy is kept elsewhere.
+def download(url: str, path: Path, most: int) -> None:
+    """Fetch a file of at most `most` bytes into `path`; not atomic, no copy is kept elsewhere.
 
     Raises:
-        PlutoError: It cannot be fetched.
+        PlutoError: It cannot be fetched, or is larger.
     """
     try:
-        system, inside = _system(url)
-        _attempts(lambda: system.get_file(inside, str(path)))
+        _attempts(lambda: _get(url, path, most))
     except (OSError, ValueError) as error:
         raise PlutoError(_refused(url, error)) from error
+
+
+def _get(url: str, path: Path, most: int) -> None:
+    """Fetch a file, and stop where a server sends more than it said, or than is expected."""
+
+    def refuse(_size: int | None, value: int, **_more: Any) -> None:
+        if value > most:
+            raise _TooLongError(errno.EFBIG, f"more than {most:,} bytes arrived", url)
+
+    system, inside = _system(url)
+    system.get_file(inside, str(path), callback=load("fsspec.callbacks:Callback")(hooks={"limit": refuse}))
+
+
+class _TooLongError(OSError):
+    """More came than was expected; asking again would bring as much."""
 
 
 def _system(url: str) -> tuple[Any, str]:
@@ -255,7 +270,7 @@ def _attempts(action: Callable[[], Result]) -> Result:
     for delay_s in DELAYS_S:
         try:
             return action()
-        except _FINAL:
+        except (*_FINAL, _TooLongError):
             raise
         except Exception:  # noqa: BLE001 -- each file system has errors of its own for a network that fails
             time.sleep(delay_s * random.uniform(2 / 3, 4 / 3))  # noqa: S311 -- only to spread the load

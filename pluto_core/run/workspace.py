@@ -25,7 +25,7 @@ from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.replacements import Replacement
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.pipeline.spreading import Spread
-from pluto_core.places import cache_home
+from pluto_core.places import cache_home, user_path
 from pluto_core.protocols import BatchSource, ScenarioSource, SceneBuilder, ShardStore
 from pluto_core.run.recipes import Builders, Recipe, recipe, tags
 from pluto_core.run.stored import StoredScenarios
@@ -114,13 +114,13 @@ class Workspace:
     def cache_path(self) -> Path:
         """Return the cache folder."""
         path = self.experiment.cache.path
-        return Path(path).expanduser() if path else self.experiment.output_dir / "cache"
+        return user_path(path) if path else self.experiment.output_dir / "cache"
 
     @cached_property
     def folder(self) -> CacheFolder:
         """Return the cache folder, opened and known to fit this experiment."""
         settings = self.experiment.cache
-        scratch = Path(settings.scratch).expanduser() if settings.scratch else None
+        scratch = user_path(settings.scratch) if settings.scratch else None
         folder = CacheFolder(self.cache_path, self.store, name=self._cache_name, scratch=scratch)
         folder.open_or_create(self.fingerprint, note=self.note)
         if self.source_recipe is None:  # with a source, the cache step says it and computes them again

@@ -325,3 +325,12 @@ def test_a_check_that_answers_nonsense(tmp_path, local_plugins):
     path.write_text(BASE, encoding="utf-8")
     with pytest.raises(PluginBugError, match="pluto_check_experiment returned 'no' where a Mistake belongs"):
         read(path, catalogue=Catalogue.of(importlib.import_module("toy_parts"), odd), environment={})
+
+
+def test_home_folder(load, monkeypatch):
+    """`~` in `output_dir` is the home folder, as in every other path; a user who does not exist is no traceback."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    experiment = load(BASE, "output_dir=~/runs")
+    assert experiment.output_dir == Path("/home/somebody/runs")
+    assert 'output_dir = "~/runs"' in experiment.resolved
+    assert load(BASE, "output_dir=~nobody-at-all/runs").output_dir == Path("~nobody-at-all/runs")

@@ -1,12 +1,12 @@
 """Whether scenarios lie near their route, and how many of their frames a token set holds."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from pluto_core.errors import PlutoError
 from pluto_core.maps import Layer, MapView
+from pluto_core.places import user_path
 from pluto_core.scene import Floats, Ints, Mask
 from pluto_nuplan.logs.database import NO_TOKEN, Words, token_words
 from pluto_nuplan.logs.extraction import Iterations
@@ -42,8 +42,8 @@ def read_token_set(path: str) -> Words:
         PlutoError: The file is missing or holds something else.
     """
     try:
-        tokens = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tokens = json.loads(user_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise PlutoError(f"filter.token_set_path: {path} cannot be read as a JSON list of tokens: {error}") from None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise PlutoError(f"filter.token_set_path: {path} must hold a list of tokens (strings of 16 hex digits)")
