@@ -12,12 +12,16 @@ from pathlib import Path
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, settings
 
 import pluto_core
 from pluto_core.plugins import Catalogue
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: programs of tests must still hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+_PATIENT = settings(settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", _PATIENT)  # a busy machine is no mistake
+settings.load_profile("patient")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks as small as the tests' are slower on several threads
 
 _SET_BY_OTHERS = (
