@@ -21,6 +21,8 @@ from pluto_core.pipeline.maintenance import Progress, silent
 from pluto_core.pipeline.manifest import Manifest
 from pluto_core.pipeline.shards import SEALED
 from pluto_core.places.copies import Copies
+from pluto_core.places.files import LARGEST, content, parsed
+from pluto_core.places.names import is_file_name
 from pluto_core.places.remote import RemotePath, download, upload
 
 INVENTORY = "pushed.json"
@@ -169,7 +171,7 @@ def _fetch(url: str, entry: Mapping[str, Any], path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(_TRIES):
-        download(url, path)
+        download(url, path, int(entry["size"]))
         if _entry(path) == entry:
             return
     raise PlutoError(f"{url} is not what was pushed (size or digest differ); push the cache again")
@@ -219,17 +221,17 @@ def _inventory(url: str, scratch: Path) -> tuple[Files, Manifest | None]:
     """Return what was pushed to a URL; nothing and None where nothing was, or the first push was cut off."""
     if not RemotePath(url=f"{url}/{INVENTORY}", copies=_no_copies(str(scratch))).is_file():
         return {}, None
-    download(f"{url}/{INVENTORY}", scratch / INVENTORY)
-    download(f"{url}/{manifest.NAME}", scratch / manifest.NAME)
+    for name in (INVENTORY, manifest.NAME):
+        download(f"{url}/{name}", scratch / name, LARGEST)
     try:
-        plain = json.loads((scratch / INVENTORY).read_bytes())
+        plain = parsed(content(scratch / INVENTORY))
         if plain["format"] != FORMAT:
             raise PlutoError(f"{url}/{INVENTORY} has format {plain['format']}, this program reads {FORMAT}")
         files: Files = {str(name): {"size": int(one["size"]), "digest": one["digest"]} for name, one in plain["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise PlutoError(f"{url}/{INVENTORY} cannot be read ({error}); push the cache again to another place") from error
     for name in files:
-        if name.startswith("/") or ".." in name.split("/"):
+        if not all(map(is_file_name, name.split("/"))):
             raise PlutoError(f"{url}/{INVENTORY} names {name!r}, which lies outside of a cache")
     return files, Manifest.read(scratch)
 

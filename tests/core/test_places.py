@@ -104,7 +104,7 @@ def test_upload_and_download(shelf, tmp_path):
     upload(tmp_path / "up", f"{shelf.url}/new/folder/up")
     upload(tmp_path / "up", f"{shelf.url}/a.db")
     for name in ("new/folder/up", "a.db"):
-        download(f"{shelf.url}/{name}", tmp_path / "down")
+        download(f"{shelf.url}/{name}", tmp_path / "down", 1 << 20)
         assert (tmp_path / "down").read_bytes() == b"sent"
 
 
@@ -115,7 +115,7 @@ def test_what_is_not_there(shelf, tmp_path):
     with pytest.raises(PlutoError, match="none cannot be reached"):
         list((shelf / "none").iterdir())
     with pytest.raises(PlutoError, match="none cannot be reached"):
-        download(f"{shelf.url}/none", tmp_path / "down")
+        download(f"{shelf.url}/none", tmp_path / "down", 1 << 20)
 
 
 def test_an_unknown_scheme_names_the_extra(copies):
@@ -132,7 +132,7 @@ class Flaky:
         self.error = error
         self.calls = 0
 
-    def get_file(self, _path, target):
+    def get_file(self, _path, target, callback=None):
         """Fail, or put four bytes at `target`."""
         self.calls += 1
         if self.left:
