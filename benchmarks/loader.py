@@ -2,10 +2,12 @@
 
 One table, one run, PLUTO's samples in batches of 32, without augmentation and with the contrastive one, which makes three rows
 of a sample. `reference` is the way of `peer.py`. `memcpy` copies the bytes of a batch into buffers that are used again, which
-is the least that any loader could do. Before anything is measured, batches of all ways are compared, value by value (without
-augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not count;
-medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes; `--data`
-names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many keys.
+is the least that any loader could do. Without processes ours uses two threads unless told otherwise, where there are two
+processors; one thread is measured beside it. Before anything is measured, batches of all ways are compared, value by value
+(without augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not
+count; medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes;
+`--data` names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many
+keys.
 
     python benchmarks/loader.py --data ../shared/data/golden/town
 """

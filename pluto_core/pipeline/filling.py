@@ -93,19 +93,25 @@ class Filler:
     def _varied(
         self, chain: Chain, keys: Sequence[str], columns: Mapping[str, Column], epoch: int
     ) -> tuple[SamplesByRole, Sequence[Finish]]:
-        """Return the roles of every row, which is unpacked when its turn comes: what was just unpacked is near."""
+        """Return the roles of every row, and for each row what computes arrays that hold nothing yet."""
+        samples: dict[int, Sample] = {}
         varied: dict[int, tuple[Mapping[str, Any], Finish]] = {}
-        rows = iter(range(len(keys)))
+        packed, unpacked = iter(range(len(keys))), iter(range(len(keys)))
+
+        def unpack() -> None:
+            for row in packed:
+                samples[row] = {key: array for key, column in columns.items() if (array := column.array(row)) is not None}
 
         def vary() -> None:
-            for row in rows:
-                sample = {key: array for key, column in columns.items() if (array := column.array(row)) is not None}
-                varied[row] = chain.begin(sample, partial(self._chance, epoch, keys[row]), epoch)
+            for row in unpacked:
+                varied[row] = chain.begin(samples.pop(row), partial(self._chance, epoch, keys[row]), epoch)
 
-        if self.threads and not chain.late:
+        if self.threads:
+            together(unpack)
+        unpack()
+        if self.threads and not chain.late:  # else what is left needs the interpreter: two threads would wait for one another
             together(vary)
-        else:
-            vary()  # two threads that need the interpreter all the time wait for one another
+        vary()
         made = [varied[row] for row in range(len(keys))]
         return {role: [roles[role] for roles, _ in made] for role in self.layout.roles}, [finish for _, finish in made]
 
