@@ -3,8 +3,9 @@
 Every load is from a source that has read nothing of the log before (the file itself is in the system's cache; the map is
 built and open). A scene is 2 s of past and 8 s of future at 10 Hz, boxes, lights, route and all. "Over 24" and "over 76" are
 the time of a whole `load_many` of so many scenarios, evenly spread over one log, divided by their number: reading the log is
-in it. The plain way, in the same run, is one SQLite query a frame that fetches the same box columns as tuples, without
-making anything of them. Every figure is the median over the logs of the best of some repetitions.
+in it. "With 60 boxes a frame" is the same on copies of the logs in which as many tracks were left. The plain way, in the same
+run, is one SQLite query a frame that fetches the same box columns as tuples, without making anything of them. Every figure
+is the median over the logs of the best of some repetitions.
 
     python benchmarks/nuplan_reader.py --data GOLDEN/town          recorded dataset, or any folder of nuPlan's
     python benchmarks/nuplan_reader.py --city FOLDER               a synthetic city, written to FOLDER if it is not there
@@ -34,6 +35,7 @@ from pluto_nuplan.synth.dataset import ensure_dataset
 
 WINDOW = Window(history_s=2.0, future_s=8.0, interval_s=0.1)
 AMORTISED = (24, 76)
+FEWER_BOXES = 60
 PLAIN_BOXES = (
     "SELECT b.token, b.track_token, b.x, b.y, b.yaw, b.width, b.length, b.vx, b.vy, c.name FROM lidar_box AS b "
     "JOIN track AS t ON t.token = b.track_token JOIN category AS c ON c.token = t.category_token WHERE b.lidar_pc_token = ?"
@@ -108,17 +110,18 @@ def _settings(options: argparse.Namespace, scratch: Path) -> list[Setting]:
 def _measure(setting: Setting, scratch: Path) -> Mapping[str, str]:
     chosen = _scenarios(setting)
     first_us, warm_us = _listing_us(setting)
+    boxes = _boxes_a_frame(setting)
     rows = {
-        "logs, boxes a frame": f"{len(chosen)}, {_boxes_a_frame(setting):.0f}",
+        "logs, boxes a frame": f"{len(chosen)}, {boxes:.0f}",
         "listing, first, µs a scenario": f"{first_us:.1f}",
         "listing, warm, µs a scenario": f"{warm_us:.2f}",
     }
     for count in AMORTISED:
-        wall_ms, processor_ms = _amortised_ms(setting, chosen, count)
-        rows[f"load, over {count} of a log, ms a scenario (of a processor)"] = f"{wall_ms:.2f} ({processor_ms:.2f})"
+        rows[f"load, over {count} of a log, ms a scenario (of a processor)"] = _amortised(setting, chosen, count)
+    rows |= _with_fewer_boxes(setting, scratch, chosen, boxes)
     rows["load, all of the log in memory, ms a scenario"] = f"{_held_ms(setting, chosen):.2f}"
     rows["load, one window alone, ms"] = f"{_single_ms(setting, chosen):.1f}"
-    with _Bare(setting, scratch) as bare:
+    with _Copies(setting, scratch, _drop_indices) as bare:
         rows["load, one window alone, log without indices, ms"] = f"{_single_ms(bare, chosen):.1f}"
     rows["the plain way, boxes of one window as tuples, ms"] = f"{_plain_ms(setting, chosen):.1f}"
     rows["peak memory of a process: started, map open, all loaded, MB"] = " / ".join(
@@ -158,8 +161,8 @@ def _listing_us(setting: Setting) -> tuple[float, float]:
     return min(first), min(warm)
 
 
-def _amortised_ms(setting: Setting, chosen: Mapping[str, list[ScenarioId]], count: int) -> tuple[float, float]:
-    """Return wall time and the processor's, which says more where a machine is shared."""
+def _amortised(setting: Setting, chosen: Mapping[str, list[ScenarioId]], count: int) -> str:
+    """Return wall time and, in brackets, the processor's, which says more where a machine is shared."""
     wall, processor = [], []
     for scenarios in chosen.values():
         some = scenarios[:: max(AMORTISED) // count][:count]
@@ -170,7 +173,20 @@ def _amortised_ms(setting: Setting, chosen: Mapping[str, list[ScenarioId]], coun
             tries.append((_timed(_load_all, source, some)[0], time.process_time() - before))
         wall.append(min(seconds for seconds, _ in tries) / len(some) * 1e3)
         processor.append(min(seconds for _, seconds in tries) / len(some) * 1e3)
-    return statistics.median(wall), statistics.median(processor)
+    return f"{statistics.median(wall):.2f} ({statistics.median(processor):.2f})"
+
+
+def _with_fewer_boxes(
+    setting: Setting, scratch: Path, chosen: Mapping[str, list[ScenarioId]], boxes: float
+) -> Mapping[str, str]:
+    """Return the amortised loads of copies of the logs with fewer boxes a frame, where they have more."""
+    names = [
+        f"load at {FEWER_BOXES} boxes a frame, over {count} of a log, ms a scenario (of a processor)" for count in AMORTISED
+    ]
+    if boxes <= FEWER_BOXES:
+        return dict.fromkeys(names, "-")
+    with _Copies(setting, scratch, lambda database: _thin(database, FEWER_BOXES / boxes)) as thin:
+        return {name: _amortised(thin, chosen, count) for name, count in zip(names, AMORTISED, strict=True)}
 
 
 def _held_ms(setting: Setting, chosen: Mapping[str, list[ScenarioId]]) -> float:
@@ -207,11 +223,31 @@ def _plain_window(path: Path, present_us: int) -> int:
         return sum(len(database.execute(PLAIN_BOXES, frame).fetchall()) for frame in frames[::2])
 
 
-class _Bare:
-    """The logs of a dataset without indices, in a temporary folder."""
+def _drop_indices(database: sqlite3.Connection) -> None:
+    names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+    for (name,) in names:
+        database.execute(f'DROP INDEX "{name}"')
 
-    def __init__(self, setting: Setting, scratch: Path) -> None:
-        self._setting, self._folder = setting, scratch / f"bare {setting.name}"
+
+def _thin(database: sqlite3.Connection, share: float) -> None:
+    """Leave so many of the boxes: those of some tracks, one after the other until there are enough."""
+    tracks = database.execute(
+        "SELECT track_token, count(*) FROM lidar_box GROUP BY track_token ORDER BY track_token"
+    ).fetchall()
+    left = share * sum(count for _, count in tracks)
+    for token, count in tracks:
+        left -= count
+        if left < 0:
+            database.execute("DELETE FROM lidar_box WHERE track_token = ?", (token,))
+    database.commit()
+    database.execute("VACUUM")
+
+
+class _Copies:
+    """The logs of a dataset, changed, in a temporary folder."""
+
+    def __init__(self, setting: Setting, scratch: Path, change: Callable[[sqlite3.Connection], None]) -> None:
+        self._setting, self._folder, self._change = setting, scratch / f"copies of {setting.name}", change
 
     def __enter__(self) -> Setting:
         self._folder.mkdir()
@@ -219,9 +255,7 @@ class _Bare:
             copy = self._folder / path.name
             shutil.copyfile(path, copy)
             with closing(sqlite3.connect(copy)) as database:
-                names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall()
-                for (name,) in names:
-                    database.execute(f'DROP INDEX "{name}"')
+                self._change(database)
                 database.commit()
         return attrs.evolve(self._setting, data_root=self._folder)
 

@@ -28,9 +28,8 @@ BY_HAND = [
     for name in PAGES
     if not name.removeprefix("docs/").startswith(GENERATED) and name.removeprefix("docs/") not in BY_ITS_OWN_TEST
 ]
-RUN = [
-    pytest.param(name, marks=pytest.mark.slow) if doc_blocks.takes_long(TEXTS[name]) else pytest.param(name) for name in BY_HAND
-]
+LONG = [pytest.mark.slow, pytest.mark.timeout(900)]
+RUN = [pytest.param(name, marks=LONG if doc_blocks.takes_long(TEXTS[name]) else []) for name in BY_HAND]
 
 
 @pytest.fixture(scope="session")
