@@ -113,7 +113,7 @@ def constants_table(known: Constants) -> Iterator[str]:
 def cache_table(known: Constants, sites: Sequence[Site], counts: Sequence[int]) -> Iterator[str]:
     """Yield what the cache step takes."""
     columns = (
-        "scenarios", "cores", "machines", "listing, min", "computing, min", "joining, min", "whole, h", "times one core",
+        "scenarios", "cores", "machines", "listing, s", "computing, min", "joining, s", "whole, h", "times one core",
         "disk, GB", "shards", "memory of a machine, GB", "first bottleneck", "next limits, scenarios/s", "reference, h",
     )  # fmt: skip
     yield f"| {' | '.join(columns)} |"
@@ -126,8 +126,8 @@ def cache_table(known: Constants, sites: Sequence[Site], counts: Sequence[int]) 
             memory = own_cores * known.worker_mb + known.shared_mb + known.driver_mb + count * known.scenario_bytes / 1e6
             others = sorted((limit, name) for name, limit in told.limits.items() if name != told.bottleneck)
             cells = (
-                f"{count:,}", site.cores, site.machines, f"{told.listing_s / 60:.1f}", f"{told.computing_s / 60:.1f}",
-                f"{told.joining_s / 60:.2f}", f"{told.seconds / 3600:.2f}", f"{alone.seconds / told.seconds:.0f}",
+                f"{count:,}", site.cores, site.machines, f"{told.listing_s:.1f}", f"{told.computing_s / 60:.1f}",
+                f"{told.joining_s:.1f}", f"{told.seconds / 3600:.2f}", f"{alone.seconds / told.seconds:.0f}",
                 f"{count * known.scenario_kb / 1e6:,.0f}", f"{count // SHARD + site.cores:,}", f"{memory / 1e3:.1f}",
                 f"**{told.bottleneck}**", ", ".join(f"{name} {limit:,.0f}" for limit, name in others),
                 f"{count * REFERENCE_S / site.cores / 3600:,.1f}",
