@@ -10,8 +10,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TomlError = tomllib.TOMLDecodeError
-
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _DEEPEST = 100
 _MANY_DIGITS = re.compile("[0-9_]{1000,}")
@@ -19,6 +17,10 @@ _MANY_DIGITS = re.compile("[0-9_]{1000,}")
 _MOST_IN_TENS = 10**1000
 """Python writes longer numbers in base 16 only."""
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+class TomlError(ValueError):
+    """A text is no valid TOML; in tomllib's words, or in ours where it has none."""
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def loads(text: str) -> dict[str, Any]:
     """
     try:
         table = tomllib.loads(text)
-    except TomlError:
-        raise
+    except tomllib.TOMLDecodeError as error:
+        raise TomlError(str(error)) from None
     except ValueError:
         raise TomlError(_too_long(text)) from None
     except RecursionError:
