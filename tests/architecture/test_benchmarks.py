@@ -89,3 +89,11 @@ def test_the_model_is_sound(program, repository: Path) -> None:
     )
     assert slow.bottleneck == "disk"
     assert fast.seconds < slow.seconds
+
+
+def test_the_figures_on_the_page_keep_the_claims(program, repository: Path) -> None:
+    """What was measured last holds, by the same reading of tables as a run's."""
+    claims = program("claims")
+    page = (repository / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    broken = [claim.text for claim in claims.CLAIMS if not claim.holds(claim.figure(page))]
+    assert broken == []
