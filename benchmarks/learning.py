@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from pluto_core import api
 
@@ -186,12 +187,14 @@ class Lab:
         for color, (label, level) in zip(("0.35", "0.6"), levels.items(), strict=False):
             axes.axhline(level, color=color, linestyle="--", linewidth=1, label=f"{label}: {level:.1f}")
         axes.set(title=title, xlabel="epoch", ylabel="m")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if logarithmic:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         else:
             axes.set_ylim(0, None)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(framealpha=1.0, fontsize="small")
         self.pictures.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.pictures / f"{name}.png")
         plt.close(figure)
