@@ -87,8 +87,8 @@ def write_title(picture: Figure, title: str, theme: Theme) -> None:
     width, height = picture.get_size_inches()
     headline, _, rest = title.partition("\n")
     left = _EDGE_IN / width
-    picture.text(left, 1 - 0.08 / height, headline, fontsize=11, weight="bold", color=theme.ink, va="top")
-    picture.text(left, 1 - 0.30 / height, rest, fontsize=8, color=theme.muted, va="top")
+    picture.text(left, 1 - 0.08 / height, headline, fontsize=11, weight="bold", color=theme.ink, va="top", parse_math=False)
+    picture.text(left, 1 - 0.30 / height, rest, fontsize=8, color=theme.muted, va="top", parse_math=False)
 
 
 def write_legend(picture: Figure, handles: list[Line2D | Patch], theme: Theme, *, ncols: int = 4) -> None:

@@ -55,7 +55,7 @@ def sheet(
         marks.draw(axes, cell.sketch, cell.plan, theme, scale=0.6)
         first, _, second = cell.caption.partition("\n")
         for offset, text, color in ((0.05, first, theme.ink), (0.20, second, theme.muted)):
-            picture.text(left / width, (low - offset) / height, text, fontsize=7.5, color=color, va="top")
+            picture.text(left / width, (low - offset) / height, text, fontsize=7.5, color=color, va="top", parse_math=False)
     write_title(picture, title, theme)
     write_legend(picture, _legend(cells, theme), theme, ncols=5 if width > _NARROW_IN else 3)
     return picture

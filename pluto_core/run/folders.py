@@ -11,9 +11,11 @@ import attrs
 
 from pluto_core.errors import PlutoError
 from pluto_core.pipeline.durable import write_file
+from pluto_core.places.files import content, parsed
 
 RESOLVED = "run.toml"
 _STATE = "state.json"
+_KINDS: Mapping[str, Any] = {"digest": str, "status": str, "started": (int, float), "steps": dict}
 
 
 @attrs.define
@@ -68,7 +70,7 @@ def existing(output_dir: Path) -> list[Run]:
     runs = []
     for folder in sorted(output_dir.glob("[0-9]*"), key=lambda path: (len(path.name), path.name)):
         state = _read_state(folder)
-        if state is not None and folder.name.isdigit():
+        if state is not None and _is_number(folder.name):
             runs.append(Run(folder, state["digest"], state["status"], state["started"], state["steps"]))
     return runs
 
@@ -103,8 +105,12 @@ def claim(output_dir: Path, resolved: str, settings: Mapping[str, Any], *, fresh
     return run
 
 
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
 def _next_folder(output_dir: Path) -> Path:
-    numbers = [int(path.name) for path in output_dir.glob("[0-9]*") if path.name.isdigit()]
+    numbers = [int(path.name) for path in output_dir.glob("[0-9]*") if _is_number(path.name)]
     number = max(numbers, default=0) + 1
     while True:
         path = output_dir / f"{number:03d}"
@@ -118,7 +124,9 @@ def _next_folder(output_dir: Path) -> Path:
 
 def _read_state(folder: Path) -> dict[str, Any] | None:
     try:
-        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        state = parsed(content(folder / _STATE))
     except (OSError, ValueError):
         return None
-    return state if isinstance(state, dict) and {"digest", "status", "started", "steps"} <= state.keys() else None
+    return (
+        state if isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _KINDS.items()) else None
+    )

@@ -1,6 +1,5 @@
 """From a path to scenarios: the file of an experiment, the folder of a cache, or the folder of a run."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pluto_core.listing import Listing
 from pluto_core.pipeline import codec, manifest
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.selection import filter_digest, select
+from pluto_core.places.files import content, parsed
 from pluto_core.plan import Plan
 from pluto_core.plugins import Catalogue
 from pluto_core.protocols import ShardReader, ShardStore
@@ -193,11 +193,12 @@ def results_of(run: Path) -> dict[str, Any]:
     Raises:
         PlutoError: It is no run.
     """
-    state = next((found for found in folders.existing(run.absolute().parent) if found.path.name == run.absolute().name), None)
+    state = next((one for one in folders.existing(run.absolute().parent) if one.path.name == run.absolute().name), None)
     try:
-        stored: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
+        found = parsed(content(run / "results.json"))
     except (OSError, ValueError):
-        stored = {}
+        found = {}
+    stored: dict[str, Any] = found if isinstance(found, dict) else {}
     if state is None and not stored:
         raise PlutoError(f"{run} is no run: it has neither results.json nor state.json")
     if state is not None:

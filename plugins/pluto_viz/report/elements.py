@@ -1,6 +1,7 @@
 """Pieces of HTML: text, tables, tiles, sections. Everything that comes from outside is escaped here."""
 
 import base64
+import hashlib
 import html
 import math
 import re
@@ -168,7 +169,7 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
 
 
 def page(title: str, head: str, sections: Sequence[str]) -> str:
-    """Return a whole page that needs nothing else.
+    """Return a whole page that needs nothing else: it loads nothing, and runs no script but its own.
 
     Args:
         title: Its title.
@@ -183,8 +184,11 @@ def page(title: str, head: str, sections: Sequence[str]) -> str:
     )
     files = resources.files("pluto_viz.report")
     style, script = (files.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"

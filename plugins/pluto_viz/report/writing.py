@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pluto_core.errors import PlutoError
+from pluto_core.pipeline.durable import write_file
 from pluto_viz.report import comparison, elements, single
 from pluto_viz.report.record import Record, read
 
@@ -34,7 +35,7 @@ def write(
     path = out or _beside(records)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise PlutoError(f"the report cannot be written to {path}: {error.strerror}; choose another with --out") from None
     if path.stat().st_size > _LARGEST_MB * 1e6:
