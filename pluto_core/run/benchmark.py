@@ -186,7 +186,7 @@ class _Measurement:
         trial = Trial(workspace, found.folder, found.listing)
         self._stages(asked, found, trial)
         if not cached:
-            why = f"the cache {problems[0]}" if problems else f"{short(workspace.cache_path)} holds none yet"
+            why = problems[0].rstrip(":") if problems else f"{short(workspace.cache_path)} holds none yet"
             self._about_samples(asked, f"{len(trial.stored)} samples made for this ({why})")
             return trial
         return workspace
