@@ -36,6 +36,9 @@ class TopLevel:
     )
     max_failures: int | None = setting(None, "Stop when more scenarios than this fail; unset: go on.", minimum=0)
     plugins: tuple[str, ...] = setting((), "Modules to load as plugins, beside the installed ones.")
+    plugin_folders: tuple[str, ...] = setting(
+        (), "Folders to look for `plugins` in, besides those of the file and of what it extends, and the working directory."
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +61,7 @@ class LoaderSettings:
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
     threads: int | None = setting(
         None,
-        "Threads of each process that fills batches; unset: 2 where the training process does and has two processors, else 1.",
+        "Threads of each process that fills batches; unset: 2 in a training process that does and has two processors, else 1.",
         minimum=1,
         maximum=2,
     )

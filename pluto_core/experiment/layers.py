@@ -13,6 +13,7 @@ from pluto_core.experiment.documents import PRESET_PREFIX, Document, from_file, 
 from pluto_core.experiment.lines import Path
 from pluto_core.experiment.nodes import PRESET_RANK, Node, Variables, dotted, merge
 from pluto_core.kinds import KINDS
+from pluto_core.places import user_path
 from pluto_core.plugins import Catalogue
 
 _MANY = frozenset(kind.section for kind in KINDS if kind.many)
@@ -28,6 +29,8 @@ class Merged:
     variables: Variables
     mistakes: list[Mistake]
     """Those that leave the rest of the experiment readable."""
+    folders: tuple[FilePath, ...] = ()
+    """Where local plugins were looked for, besides Python's own path and the working directory."""
 
 
 @attrs.define
@@ -140,7 +143,7 @@ def read_layers(
     path: FilePath,
     settings: Sequence[str],
     environment: Mapping[str, str],
-    load_catalogue: Callable[[Sequence[str]], Catalogue],
+    load_catalogue: Callable[[Sequence[str], Sequence[FilePath]], Catalogue],
 ) -> Merged:
     """Return everything that makes up an experiment as one tree.
 
@@ -148,7 +151,7 @@ def read_layers(
         path: The file.
         settings: `KEY=VALUE`s.
         environment: Environment variables.
-        load_catalogue: Gives the catalogue, from the names of local plugins that the file names.
+        load_catalogue: Gives the catalogue, from the names of local plugins that the file names and the folders to look in.
 
     Raises:
         ExperimentError: A text cannot be read, or there is no such parent or preset.
@@ -156,13 +159,15 @@ def read_layers(
     reader = _Reader(Variables(environment))
     chain, preset = reader.files(path)
     without_presets, _ = _merged(chain, settings)
-    catalogue = load_catalogue(_plugin_names(without_presets, environment))
+    folders = [document.folder for document in chain if document.folder is not None]
+    folders += [user_path(folder) for folder in _texts(without_presets, "plugin_folders", environment)]
+    catalogue = load_catalogue(_texts(without_presets, "plugins", environment), folders)
     chain += reader.presets(chain, preset, catalogue)
     root, mistakes = _merged(chain, settings)
     root = _lay_presets(root, catalogue, reader)
     reader.stop_if_wrong()
     root = reader.variables.expand(root)
-    return Merged(root, catalogue, reader.variables, [*reader.variables.mistakes, *mistakes])
+    return Merged(root, catalogue, reader.variables, [*reader.variables.mistakes, *mistakes], tuple(folders))
 
 
 def _merged(chain: Sequence[Document], settings: Sequence[str]) -> tuple[Node, list[Mistake]]:
@@ -176,8 +181,8 @@ def _merged(chain: Sequence[Document], settings: Sequence[str]) -> tuple[Node, l
     return Node({key: child for key, child in root.value.items() if key != "extends"}, root.origin), mistakes
 
 
-def _plugin_names(root: Node, environment: Mapping[str, str]) -> list[str]:
-    node = root.value.get("plugins")
+def _texts(root: Node, key: str, environment: Mapping[str, str]) -> list[str]:
+    node = root.value.get(key)
     names: Any = Variables(environment).expand(node).plain() if node else []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 

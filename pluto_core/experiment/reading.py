@@ -45,11 +45,11 @@ def read(
     """
     path = Path(path)
 
-    def load_catalogue(named: Sequence[str]) -> Catalogue:
+    def load_catalogue(named: Sequence[str], folders: Sequence[Path]) -> Catalogue:
         if catalogue is not None:
             return catalogue
         return Catalogue.load(
-            without=without, modules=(*modules, *named), environment=environment, folders=(path.parent, Path.cwd())
+            without=without, modules=(*modules, *named), environment=environment, folders=(*folders, Path.cwd())
         )
 
     merged = read_layers(path, settings, environment, load_catalogue)
@@ -75,7 +75,8 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
     mistakes = [*sections.structurer.mistakes, *merged.mistakes]
     if mistakes or top is None or scenario_filter is None or loader is None or sections.cache is None:
         raise ExperimentError(mistakes)
-    top = attrs.evolve(top, name=top.name or path.stem, plugins=tuple(dict.fromkeys((*top.plugins, *modules))))
+    plugins = tuple(dict.fromkeys((*top.plugins, *modules)))
+    top = attrs.evolve(top, name=top.name or path.stem, plugins=plugins, plugin_folders=_folders_of(plugins, merged.folders))
     cache = attrs.evolve(sections.cache, path=sections.cache.path or str(Path(top.output_dir) / "cache"))
     tree = _tree(sections, top, scenario_filter, loader, cache)
     return Experiment(
@@ -96,6 +97,18 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
         unset=tuple(merged.variables.unset),
         lacking=tuple(agreement.extras(sections)),
         selections={section: tuple(item.selection for item in chosen) for section, chosen in sections.chosen.items()},
+    )
+
+
+def _folders_of(plugins: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return the folders in which local plugins lie, so that the resolved experiment finds them wherever it is stored."""
+    tops = [name.partition(".")[0] for name in plugins]
+    here = Path.cwd()
+    whole = dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders)
+    return tuple(
+        str(folder)
+        for folder in whole
+        if folder != here and any((folder / f"{top}.py").is_file() or (folder / top).is_dir() for top in tops if top)
     )
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -106,8 +107,12 @@ def _plugin(entry: EntryPoint) -> Plugin:
 def make_importable(folders: Iterable[Path]) -> None:
     """Let Python find local plugins in these folders, after all else that it knows."""
     for folder in folders:
-        if str(folder.resolve()) not in sys.path:
-            sys.path.append(str(folder.resolve()))
+        try:
+            path = os.path.realpath(folder)
+        except ValueError:  # no path at all, which is told where the experiment is read
+            continue
+        if path not in sys.path:
+            sys.path.append(path)
 
 
 def one_line(error: BaseException) -> str:

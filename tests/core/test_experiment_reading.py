@@ -307,6 +307,54 @@ def test_local_plugin(tmp_path, monkeypatch):
     assert 'plugins = ["beside_the_file"]' in experiment.resolved
 
 
+LOCAL = """
+import attrs
+from pluto_core import Component, hookimpl
+
+@attrs.frozen(kw_only=True)
+class Config:
+    size: int = 1
+
+@hookimpl
+def pluto_register_sources():
+    return [Component("afar", factory="afar_parts:make", config="afar_parts:Config", summary="x")]
+"""
+
+
+@pytest.mark.parametrize("place", ["beside", "beside its parent", "in plugin_folders"])
+def test_resolved_text_finds_local_plugins(tmp_path, monkeypatch, place):
+    """A run.toml repeats the run although the plugin lies beside the file that was run, or beside what that one extends."""
+    for folder in ("parts", "mine", "runs"):
+        (tmp_path / folder).mkdir()
+    text = 'steps = ["cache"]\nplugins = ["afar_parts"]\n[source]\nuse = "afar"\n[[features]]\nuse = "pluto"\n'
+    (tmp_path / "parts" / "afar_parts.py").write_text(LOCAL, encoding="utf-8")
+    (tmp_path / "parts" / "a.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "mine" / "b.toml").write_text('extends = "../parts/a.toml"', encoding="utf-8")
+    (tmp_path / "mine" / "c.toml").write_text(f"plugin_folders = ['{tmp_path / 'parts'}']\n{text}", encoding="utf-8")
+    name = {"beside": "parts/a.toml", "beside its parent": "mine/b.toml", "in plugin_folders": "mine/c.toml"}[place]
+
+    def fresh(path):
+        monkeypatch.delitem(sys.modules, "afar_parts", raising=False)
+        monkeypatch.setattr(sys, "path", [part for part in sys.path if not part.startswith(str(tmp_path))])
+        return read(path, environment={})
+
+    experiment = fresh(tmp_path / name)
+    stored = tmp_path / "runs" / "run.toml"
+    stored.write_text(experiment.resolved, encoding="utf-8")
+    again = fresh(stored)
+    assert again.settings == experiment.settings
+    assert again.settings["plugin_folders"] == [str((tmp_path / "parts").resolve())]
+
+
+def test_a_plugin_folder_that_is_no_path(tmp_path, monkeypatch):
+    """A folder that cannot be one is a mistake at its key."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = tmp_path / "a.toml"
+    path.write_text('plugins = ["json"]\nplugin_folders = ["a\\u0000", "none"]\n' + BASE, encoding="utf-8")
+    with pytest.raises(ExperimentError, match=r"a\.toml:2: plugin_folders\.0: must not hold the character NUL"):
+        read(path, environment={})
+
+
 def test_broken_local_plugin(tmp_path, monkeypatch):
     """A local plugin that cannot be imported is a mistake at the key that names it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
