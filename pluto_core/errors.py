@@ -42,11 +42,17 @@ class Mistake:
 
     def __str__(self) -> str:
         """Return `where: key: problem`, leaving out what is empty; what a terminal would obey is written as an escape."""
-        parts = (_visible(self.where), _visible(self.key), _visible(self.problem, kept="\n"))
+        parts = (printable(self.where), printable(self.key), printable(self.problem, kept="\n"))
         return ": ".join(part for part in parts if part)
 
 
-def _visible(text: str, kept: str = "") -> str:
+def printable(text: str, kept: str = "") -> str:
+    """Return a text in which what a terminal would obey (colours, a moved cursor) is written as an escape.
+
+    Args:
+        text: What may come from data.
+        kept: Signs that stay although they cannot be seen.
+    """
     return "".join(sign if sign.isprintable() or sign in kept else ascii(sign)[1:-1] for sign in text)
 
 

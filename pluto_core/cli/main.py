@@ -66,14 +66,14 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: Exception) -> int:
     """Tell the user of a mistake and return the exit code; raise again what is a bug."""
-    from pluto_core.errors import PlutoError  # not above: `--help` needs neither it nor what it is made with
+    from pluto_core.errors import PlutoError, printable  # not above: `--help` needs neither it nor what it is made with
 
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # whoever asks first: the name is the user's
         error = PlutoError(f"{error.strerror}: {error.filename}")
     if not isinstance(error, PlutoError):
         raise error
     mark = click.style("error:", fg="red", bold=True) if not os.environ.get("NO_COLOR") else "error:"
-    for line in str(error).splitlines():
+    for line in printable(str(error), kept="\n\t").splitlines():
         click.echo(f"{mark} {line}", err=True)  # click leaves colours out where there is no terminal
     return int(error.exit_code)
 

@@ -18,7 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from pluto_core.errors import printable
 from pluto_core.pipeline.progress import Progress as CacheProgress
 from pluto_core.run.folders import Run
 
@@ -52,11 +54,11 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print one line of result."""
-        self.out.print(text, markup=False, soft_wrap=True)
+        self.out.print(printable(text, kept="\n\t"), markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print one line above any progress bar."""
-        self.err.print(text, markup=False, soft_wrap=True)
+        self.err.print(printable(text, kept="\n\t"), markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def caching(self) -> Iterator[Callable[[CacheProgress], None]]:
@@ -88,7 +90,7 @@ class Display:
         for _, label in _COLUMNS:
             table.add_column(label, justify="right", no_wrap=True)
         for planner, metrics in numbers["metrics"].items():
-            table.add_row(_LABELS.get(planner, planner), *(_cell(metrics.get(name)) for name, _ in _COLUMNS))
+            table.add_row(_plain(_LABELS.get(planner, planner)), *(_cell(metrics.get(name)) for name, _ in _COLUMNS))
         self.out.print(table)
         for planner, metrics in numbers["metrics"].items():
             if metrics.get("prediction_ade_agents"):
@@ -107,7 +109,7 @@ class Display:
             table.add_column(label, justify="right", no_wrap=True, vertical="bottom", min_width=width)
         for name, row in by_type_of["planner"].items():
             cells = (_cell(by_type[name]["fde_top1_m"]) for by_type in by_type_of.values())
-            table.add_row(name, f"{row['count']:,.0f}", *cells)
+            table.add_row(_plain(name), f"{row['count']:,.0f}", *cells)
         self.out.print(table)
 
     def summary(self, run: Run, seconds: float, files: Mapping[str, Path]) -> None:
@@ -175,6 +177,11 @@ def duration_of(seconds: float) -> str:
 
 def _has_report() -> bool:
     return any(entry.name == "report" for entry in entry_points(group="pluto.commands"))
+
+
+def _plain(name: str) -> Text:
+    """Return a name that comes with the data as text, whatever brackets it holds."""
+    return Text(printable(name))
 
 
 def _cell(value: float | None) -> str:

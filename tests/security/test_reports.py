@@ -11,7 +11,9 @@ import attrs
 import numpy as np
 import pytest
 
+from pluto_core.cli import main
 from pluto_core.errors import PlutoError
+from pluto_core.run.display import Display
 from pluto_core.run.folders import existing
 from pluto_core.run.opening import results_of
 from pluto_core.scene import ScenarioId
@@ -27,8 +29,8 @@ TAGS = frozenset(
     re.findall(
         r"\w+",
         "html head meta link title style script body header main nav section h1 h2 h3 p a strong div span table thead tbody tr "
-        "th td button input dl dt dd pre details summary figure figcaption picture source img svg path polyline circle rect line "
-        "text i",
+        "th td button input dl dt dd pre details summary figure figcaption picture source img svg path polyline circle rect "
+        "line text i",
     )
 )
 
@@ -168,3 +170,31 @@ def test_pipes_in_run_folders(tmp_path):
     assert existing(tmp_path) == []
     with pytest.raises(PlutoError, match="is no run"):
         results_of(Path(tmp_path / "001"))
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred\x1b[0m", "\x07\x08\r", "\x9b2J", "[/red] [link=file:///etc]x[/link]", "a\nb\tc", "plain ü"]
+)
+def test_names_on_a_terminal(text, capsys):
+    """What a terminal would obey is written out, brackets are no markup; text of people stays."""
+    display = Display(progress=False)
+    display.say(text)
+    display.note(text)
+    display.types({"planner": {text: {"count": 1, "fde_top1_m": 1.0}}})
+    display.table("title", {"metrics": {text: {}}})
+    told = "".join(capsys.readouterr())
+    assert not {"\x1b", "\x07", "\x08", "\r", "\x9b"} & set(told)
+    if "[" in text and "\x1b" not in text:
+        assert "[/red] [link=file:///etc]x" in told
+
+
+def test_messages_on_a_terminal(monkeypatch, capsys):
+    """A message with a hostile name in it is one line of text."""
+
+    def fail(**_options):
+        message = "the log \x1b]0;owned\x07 cannot be read"
+        raise PlutoError(message)
+
+    monkeypatch.setattr(main.pluto, "main", fail)
+    assert main.outcome([]) == 1
+    assert "\\x1b]0;owned\\x07" in capsys.readouterr().err
