@@ -8,6 +8,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import attrs
 import numpy as np
 
 from pluto_core.arrays import SampleSpec
@@ -75,7 +76,7 @@ class BatchLoader:
         self._sampler = _sampler(self._listing, settings, seed, part)
         links = chain(augmentations, spec) if augmentations else None
         layout = Layout(spec, links.specs if links else None)
-        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=_threads(settings) > 1)
+        self._filler = Filler(reader=reader, layout=layout, chain=links, seed=seed, threads=(settings.threads or 1) > 1)
         self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
         self._ring: Ring | None = None
@@ -113,6 +114,7 @@ class BatchLoader:
                 yield from self._of_crew(every, epoch, ring)
                 return
             keep_freed_memory()
+            self._filler = attrs.evolve(self._filler, threads=_threads(self._settings, world) > 1)
             for rows in every:
                 yield self._batch(*self._fill(self._keys(rows), epoch, ring.turn()))
 
@@ -217,11 +219,9 @@ def _share(listing: Listing, share: float, seed: int, part: str) -> Listing:
     return listing.take(np.sort(generator(seed, "share", part).permutation(len(listing))[:wanted]))
 
 
-def _threads(settings: LoaderSettings) -> int:
-    """Return in how many threads a process fills batches: processes beside the one that trains leave its processors alone."""
-    if settings.threads is not None:
-        return settings.threads
-    return 2 if settings.workers == 0 and processors() > 1 else 1
+def _threads(settings: LoaderSettings, world: int) -> int:
+    """Return in how many threads a training process fills batches: in two where its share of the processors is two."""
+    return settings.threads or (2 if processors() >= 2 * world else 1)
 
 
 def _sampler(listing: Listing, settings: LoaderSettings, seed: int, part: str) -> Sampler:

@@ -219,13 +219,15 @@ def test_two_threads_make_the_same_batches():
 
 
 @pytest.mark.parametrize(
-    ("cores", "settings", "wanted"),
-    [(8, {}, True), (1, {}, False), (8, {"workers": 2}, False), (8, {"threads": 1}, False), (1, {"threads": 2}, True)],
+    ("cores", "world", "settings", "wanted"),
+    [(2, 1, {}, True), (1, 1, {}, False), (2, 2, {}, False), (8, 1, {"threads": 1}, False), (1, 1, {"threads": 2}, True)],
 )
-def test_two_threads_where_two_processors_are(monkeypatch, cores, settings, wanted):
-    """Unless told otherwise, a training process fills batches with two threads if it has two processors and no helpers."""
+def test_two_threads_where_two_processors_are(monkeypatch, cores, world, settings, wanted):
+    """Unless told otherwise, a training process fills batches with two threads if it has two processors for itself."""
     monkeypatch.setattr("pluto_core.pipeline.loader.processors", lambda: cores)
-    assert loader(**settings)._filler.threads is wanted
+    made = loader(**settings)
+    next(made.batches(0, world=world))
+    assert made._filler.threads is wanted
 
 
 class Lacking(DictReader):
