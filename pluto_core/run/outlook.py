@@ -32,10 +32,5 @@ def scenarios_of(workspace: Workspace, source: ScenarioSource, folder: CacheFold
     if stored:
         return stored[0]
     selected = select(source, experiment.filter, experiment.seed)
-    for log, reason, detail in source.problems():
-        workspace.note(f"log {log} left out: {reason.value}: {detail}")
-    if len(selected.listing) == 0:
-        stages = ", ".join(f"{stage} {count}" for stage, count in selected.funnel)
-        message = f"the filter takes no scenario ({stages}); loosen [filter]"
-        raise PlutoError(message)
+    workspace.explain(selected)
     return selected.listing

@@ -152,13 +152,18 @@ class Workspace:
         source = self.lister or StoredScenarios(self.folder.reader(self.builders.tags))
         selected = select(source, wanted, seed)
         self.funnel = selected.funnel
-        self._explain(selected)
+        self.explain(selected)
         # Under two names: with the dataset's identity for runs that have it, without for those that train from the cache alone.
         for name in {digest, filter_digest(wanted, None, seed)} if self.source else set[str]():
             self.folder.save_listing(name, selected.listing, {"stages": [list(stage) for stage in selected.funnel]})
         return selected.listing
 
-    def _explain(self, selected: Selected) -> None:
+    def explain(self, selected: Selected) -> None:
+        """Tell which logs were left out, and which names of the filter nobody has.
+
+        Raises:
+            PlutoError: Nothing was taken.
+        """
         for log, reason, detail in self.lister.problems() if self.lister else ():
             self.note(f"log {log} left out: {reason.value}: {detail}")
         for sentence in selected.unmet:

@@ -74,7 +74,8 @@ def test_csv(few, here):
 
 
 @pytest.mark.parametrize(
-    ("command", "options"), [("scenarios", ()), ("scenarios", ("--csv", "few.csv")), ("run", ("--no-progress",))]
+    ("command", "options"),
+    [("scenarios", ()), ("scenarios", ("--csv", "few.csv")), ("plan", ()), ("run", ("--no-progress",))],
 )
 def test_names_that_nobody_has_are_told(few, command, options):
     """Tokens and logs that the filter names and the source lacks are told, whoever lists; the others are taken."""
