@@ -35,6 +35,8 @@ _SET_BY_OTHERS = (
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+sys.path.append(str(REPOSITORY))  # processes that tests spawn import `tests`; last, as what is installed is tested
+
 collect_ignore = ["sample_plugin"]  # a distribution of its own; its tests run where it is installed
 
 _USERS = {
