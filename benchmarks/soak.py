@@ -324,8 +324,8 @@ def main() -> int:
     work = (options.work or Path(tempfile.mkdtemp(prefix="soak-"))).absolute()
     if work.exists() and any(work.iterdir()):
         parser.error(f"{work} is not empty")
-    for number in (signal.SIGINT, signal.SIGTERM):  # shells start what runs in the background with the former ignored
-        signal.signal(number, signal.default_int_handler)
+    for one in (signal.SIGINT, signal.SIGTERM):  # shells start what runs in the background with the former ignored
+        signal.signal(one, signal.default_int_handler)
     (work / "tmp").mkdir(parents=True)
     tempfile.tempdir = str(work / "tmp")
     os.environ |= {MARK: f"{os.getpid()}-{time.time_ns()}", "TMPDIR": str(work / "tmp"), "OMP_NUM_THREADS": "1"}
