@@ -33,6 +33,7 @@ class TownConfig:
     delay_s: float = setting(0.0, "Time to load one.")
     lost_every: int = setting(0, "One in so many cannot be loaded; 0: none.")
     edition: int = setting(1, "Part of the identity.")
+    begun: str = setting("", "A file of this name is made when the first one is loaded; empty: none.")
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +77,8 @@ class Town:
 
     def load(self, scenario, window):
         """Return an empty road, unless the scenario is one that is lost."""
+        if self.config.begun:
+            Path(self.config.begun).touch()
         time.sleep(self.config.delay_s)
         place = scenario.start_us // 100_000
         if self.config.lost_every and place % self.config.lost_every == 0:
