@@ -72,6 +72,8 @@ class Source:
         """Yield scenes; a token with `lost` is an error, one with `broken` ends the generator with an exception."""
         assert len({scenario.log for scenario in scenarios}) == 1
         for scenario in scenarios:
+            if self.delay_s > 1:
+                print("in work", flush=True)  # noqa: T201 -- for whoever waits for it
             time.sleep(self.delay_s)
             if "broken" in scenario.token:
                 raise ZeroDivisionError(scenario.token)
