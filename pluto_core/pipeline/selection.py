@@ -56,8 +56,8 @@ class Selected:
     def unmet(self) -> list[str]:
         """Return a sentence for each list of the filter that names what is not there."""
         missing = (
-            ("filter.scenario_tokens", "tokens were not found", self.missing_tokens),
-            ("filter.log_names", "logs have no scenario", self.missing_logs),
+            ("filter.scenario_tokens", "not found", self.missing_tokens),
+            ("filter.log_names", "without a scenario", self.missing_logs),
         )
         return [f"{field}: {len(names):,} {what}: {_few(names)}" for field, what, names in missing if names]
 

@@ -84,15 +84,15 @@ def test_names_that_nobody_has_are_told(few, command, options):
     said = few(command, *options, *asked)
     assert said.code == 0
     text = said.out + said.err
-    assert "filter.scenario_tokens: 2 tokens were not found: 000000010000000f, nonsense" in text
-    assert "filter.log_names: 1 logs have no scenario: fake-99" in text
+    assert "filter.scenario_tokens: 2 not found: 000000010000000f, nonsense" in text
+    assert "filter.log_names: 1 without a scenario: fake-99" in text
 
 
 def test_long_lists_are_cut():
     """A sentence names five of those that are missing, and how many more there are."""
     tokens = tuple(f"{number:016x}" for number in range(100, 1334))
     (sentence,) = Selected(listing=FakeSource().list(ScenarioFilter()), stages=(), missing_tokens=tokens).unmet
-    assert sentence.startswith("filter.scenario_tokens: 1,234 tokens were not found: 0000000000000064, ")
+    assert sentence.startswith("filter.scenario_tokens: 1,234 not found: 0000000000000064, ")
     assert sentence.endswith("0000000000000068 and 1,229 more")
 
 
