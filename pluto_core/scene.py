@@ -7,7 +7,7 @@ masks, never NaN. `T` is the number of steps of the scene's window, `N` the numb
 import enum
 import math
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -353,10 +353,15 @@ def _check_array(owner: Any, name: str, shape: tuple[int, ...]) -> None:
 
 def _dtype_of(table: type, name: str) -> type[np.generic]:
     """Return the dtype in a field's annotation, such as `npt.NDArray[np.int64]`."""
-    hint: Any = getattr(attrs.fields(table), name).type
-    array = next(one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is np.ndarray)
-    found: type[np.generic] = typing.get_args(typing.get_args(array)[1])[0]
-    return found
+    return next(_scalar_types(getattr(attrs.fields(table), name).type))
+
+
+def _scalar_types(hint: Any) -> Iterator[type[np.generic]]:
+    """Yield numpy's types of an annotation, at any depth: what `NDArray` stands for differs between versions of numpy."""
+    if typing.get_origin(hint) is None and isinstance(hint, type) and issubclass(hint, np.generic):
+        yield hint
+    for part in typing.get_args(hint):
+        yield from _scalar_types(part)
 
 
 def _at_steps(ego: Ego, steps: slice) -> Ego:
