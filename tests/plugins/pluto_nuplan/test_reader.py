@@ -3,6 +3,7 @@
 import math
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_tokens_keep_their_text_order(blobs: list[bytes | None]) -> None:
 def test_columns_that_begin_with_2000_nulls_or_integers_are_numbers(tmp_path: Path, log_file: Path) -> None:
     """Types are not guessed from the first rows: leading NULLs are infinite, integers and later fractions both arrive."""
     copy = shutil.copy(log_file, tmp_path / "log.db")
-    with sqlite3.connect(copy) as connection:
+    with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute("UPDATE lidar_box SET vx = 3, width = NULL, x = 5 WHERE rowid <= 2000")
         connection.execute("UPDATE lidar_box SET vx = 1.25, width = 2, x = 7.75 WHERE rowid > 2000")
     index = read_index(tmp_path / "log.db")
@@ -178,7 +179,7 @@ def test_single_windows_leave_the_log_unread_until_that_costs_as_much(log_file: 
 def without_indices(log_file: Path, copy: Path) -> Path:
     """Return a copy of a log whose tables have no index but their keys'."""
     shutil.copy(log_file, copy)
-    with sqlite3.connect(copy) as connection:
+    with closing(sqlite3.connect(copy)) as connection, connection:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall()
         for (name,) in names:
             connection.execute(f"DROP INDEX {name}")
@@ -192,7 +193,7 @@ def test_reading_leaves_no_trace(log_file: Path, tmp_path: Path) -> None:
     folder.mkdir()
     copy = folder / "log.db"
     shutil.copy(log_file, copy)
-    with sqlite3.connect(copy) as connection:
+    with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.close()
     folder.chmod(0o555)

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import adbc_driver_sqlite
@@ -258,7 +259,7 @@ def test_identity_changes_with_what_a_log_holds(tmp_path: Path, dataset: Dataset
     config = NuPlanConfig(data_root=str(tmp_path / "logs"), map_root=str(dataset.map_root))
     before = NuPlanSource(config).identity().dataset
     changed = min((tmp_path / "logs").glob("*.db"))
-    with sqlite3.connect(changed) as connection:
+    with closing(sqlite3.connect(changed)) as connection, connection:
         connection.execute("UPDATE scenario_tag SET type = 'other' WHERE rowid = 1")
     connection.close()
     after = NuPlanSource(config).identity().dataset

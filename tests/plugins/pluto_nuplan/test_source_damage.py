@@ -5,6 +5,7 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,7 @@ def test_a_database_of_something_else_is_set_aside(damaged: Damage, dataset: Dat
 def test_not_a_number_is_unknown(damaged: Damage, tmp_path: Path) -> None:
     """SQLite keeps no NaN: what a writer binds as NaN is refused like a missing number, and as a velocity it is 0."""
     source = damaged()
-    with sqlite3.connect(min((tmp_path / "logs").glob("*.db"))) as connection:
+    with closing(sqlite3.connect(min((tmp_path / "logs").glob("*.db")))) as connection, connection:
         connection.execute(f"UPDATE lidar_box SET y = ?, vx = ? WHERE {IN_WINDOW}", (float("nan"), float("nan")))
     connection.close()
     error = refusal(source, first_scenario(source))

@@ -1,6 +1,7 @@
 """`pluto data synth`: what its options say is what is written."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -8,7 +9,7 @@ from pluto_core.cli.main import outcome
 
 
 def _frames(log):
-    with sqlite3.connect(log) as database:
+    with closing(sqlite3.connect(log)) as database, database:
         return database.execute("SELECT count(*) FROM lidar_pc").fetchone()[0]
 
 
