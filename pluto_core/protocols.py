@@ -236,7 +236,7 @@ class Splitter(Protocol):
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """Makes variants of a sample for training. Pure: all chance comes from `rng`."""
+    """Makes variants of a sample for training. Pure: all chance comes from `rng`, and two threads may call it at a time."""
 
     def output_spec(self, spec: SampleSpec) -> Mapping[str, SampleSpec]:
         """Return the roles it gives and the spec of each, from the spec of its input.
