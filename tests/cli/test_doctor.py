@@ -2,6 +2,7 @@
 
 import json
 from importlib import metadata
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from pluto_core.moments import Finding, Surroundings
 from pluto_core.plugins import Catalogue
 
 EVERY_PLUGIN = "av2,basics,lightning,lmdb,nuplan,planner,viz,augment,devkit,ray"
+WHOLE = pytest.mark.skipif(find_spec("torch") is None, reason="torch is missing, which doctor tells")
 FOUND = Finding(subject="thing", state="ok", text="is there", command="pluto thing")
 
 
@@ -88,6 +90,7 @@ def test_a_hook_that_fails_is_a_finding(tmp_path):
     assert "ValueError: not today" in last.findings[0].text
 
 
+@WHOLE
 def test_packages_and_room_are_told(tmp_path):
     """Versions come from metadata, and the cache folder is proven to take files."""
     versions, _, machine, _ = sections_of(tmp_path, {})
@@ -144,6 +147,7 @@ def test_without_an_installation_no_plugin_is_found(tmp_path, monkeypatch):
     assert "pip install -e ." in last.advice
 
 
+@WHOLE
 def test_doctor_ends_well_where_nothing_is_broken(pluto, tmp_path):
     """Absent data is a note; the text says how to start."""
     text = pluto("doctor", env={"PLUTO_CACHE_HOME": tmp_path / "home"}).ok()
@@ -152,6 +156,7 @@ def test_doctor_ends_well_where_nothing_is_broken(pluto, tmp_path):
     assert text.endswith("nothing is broken\n")
 
 
+@WHOLE
 def test_doctor_ends_with_one_where_something_is_broken(pluto, tmp_path, local_plugins):
     """JSON is one object, which names what is broken; a plugin that cannot be imported is."""
     env = {"PLUTO_CACHE_HOME": tmp_path, "PLUTO_WITHOUT": EVERY_PLUGIN, "PYTHONPATH": local_plugins}

@@ -62,6 +62,7 @@ test_fraction = 0.5
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Return a folder with an experiment, its cache and its run."""
+    pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("predict")
     (folder / "small.toml").write_text(EXPERIMENT, encoding="utf-8")
     before = Path.cwd()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="building a wheel needs hatchling")
+TRAINS = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="networks need torch")
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +101,7 @@ def test_it_is_absent_where_it_is_not_installed(pluto, experiment: Path) -> None
     assert "no cache is called 'sqlite'" in outcome.err
 
 
+@TRAINS
 def test_it_is_trained_and_drawn(installed, experiment: Path, town: Path, cache_home: Path, tmp_path: Path) -> None:
     """A whole run: its builder fills its shards from two processes, its model learns from them, its sketch is drawn."""
     less = ("trainer.epochs=1", "filter.num_scenarios_per_type=3", f'source.data_root="{town}"')
@@ -118,6 +120,7 @@ def test_it_is_trained_and_drawn(installed, experiment: Path, town: Path, cache_
     assert len(list((tmp_path / "runs" / "001" / "pictures").glob("*.png"))) == 3
 
 
+@TRAINS
 @pytest.mark.parametrize("which", ["TestHooks or TestNeighbors", pytest.param("Test", marks=pytest.mark.slow)])
 def test_it_passes_the_suites(which: str, source: Path, site: Path) -> None:
     """Its own tests, which are the suites of the kit, pass where it is installed: the quick ones here, all among the slow."""
