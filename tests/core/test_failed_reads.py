@@ -39,6 +39,15 @@ def spoil(folder, row=3):
     return key.decode()
 
 
+def taken(folder):
+    """Return the stored values that readers take: a shard of before may still hold a spoiled one beside them."""
+    index = folder.index()
+    places = index.places_of("agents", index.keys)
+    names = [index.shards[place].name for place in places]
+    keys = [b"agents|" + bytes(key) for key in index.keys]
+    return {key: bytes(folder.shards.open(name).get(key)) for key, name in zip(keys, names, strict=True)}
+
+
 def read_all(folder):
     """Prove every sample and return the keys of those that fail."""
     reader = folder.reader(TAGS, verify=True)
@@ -67,7 +76,7 @@ def test_what_fails_when_read_is_a_row(folder):
 
 def test_the_next_cache_step_computes_it_again(folder):
     """The same values come out, the row goes, and the user is told."""
-    before = world.content(folder)
+    before = taken(folder)
     key = spoil(folder)
     assert read_all(folder) == [key]
     notes = []
@@ -77,7 +86,7 @@ def test_the_next_cache_step_computes_it_again(folder):
     assert (report.done, report.present) == (1, 7)
     assert not folder.failures()
     assert read_all(folder) == []
-    assert world.content(folder) == before
+    assert taken(folder) == before
 
 
 def test_a_row_of_a_shard_of_before_changes_nothing(folder):
