@@ -210,6 +210,7 @@ class Soak:
         moment = None
         while moment is None or time.monotonic() < moment:
             if way.over():
+                self._scale(0.7)
                 return None
             phase = phase_of(folder, began)
             if moment is None and PHASES.index(phase) >= aim:
@@ -226,7 +227,12 @@ class Soak:
         name = signals[0].name + (" twice" if len(signals) > 1 else "")
         hit = Hit(name, "a process" if workers else "the program", phase)
         self.hits[hit] += 1
+        self._scale(1.1)
         return hit
+
+    def _scale(self, factor: float) -> None:
+        """Follow the speed of the machine: sooner after an attempt that was over before its signal, else a little later."""
+        self.spans = {name: factor * span for name, span in self.spans.items()}
 
     def end(self) -> None:
         """End everything that runs."""
