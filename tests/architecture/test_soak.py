@@ -33,7 +33,7 @@ CALM = Left(
         {"curves": [{"epoch": 0.0}]},
         {"files": CALM.files | {"runs/.#"}},
     ],
-    ids=str,
+    ids=["lost", "value", "failure", "weight", "curve", "file"],
 )
 def test_every_difference_is_told(change):
     """A lost or changed value, another failure, weight or curve, and a file too many are one line each; equality is none."""
