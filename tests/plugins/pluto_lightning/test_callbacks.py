@@ -71,7 +71,8 @@ def test_curves_go_on_after_an_interruption():
     first.load_state_dict({"rows": [{"epoch": 0.0}], "samples": 5, "seconds": 2.0, "waited_s": 1.0})
     first.on_train_start(None, None)
     first.on_train_epoch_start(None, None)
-    first.on_train_batch_start(None, None, None, 0)
+    sgd = torch.optim.SGD([torch.zeros(1)], lr=0.25)
+    first.on_train_batch_start(types.SimpleNamespace(optimizers=[sgd]), None, None, 0)
     outputs = {"terms": {"loss": torch.tensor(4.0)}}
     first.on_train_batch_end(types.SimpleNamespace(world_size=2), None, outputs, types.SimpleNamespace(size=3), 0)
     first.on_train_epoch_end(trainer(1), Module())
@@ -79,7 +80,7 @@ def test_curves_go_on_after_an_interruption():
     assert first.seconds == first.state_dict()["seconds"]
     again = Curves(lines=False)
     again.load_state_dict(first.state_dict())
-    assert again.rows == [{"epoch": 0.0}, {"epoch": 1.0, "train/loss": 4.0}]
+    assert again.rows == [{"epoch": 0.0}, {"epoch": 1.0, "train/loss": 4.0, "lr-SGD": 0.25}]
     assert again.samples == 5 + 2 * 3
     assert again.seconds == first.seconds > 2.0
     assert again.waited_s >= 1.0
