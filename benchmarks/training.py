@@ -96,11 +96,10 @@ def _row(experiment: Experiment, work: Path, rounds: int) -> None:
     workspace = Workspace(experiment, lambda _text: None)
     workspace.cache(lambda _state: None)
     source = workspace.batches("train")
-    folders = iter(range(10_000))
     held = [_copied(as_tensors(batch)) for batch in source.batches(0)]
     bare, whole, waiting, rate = [], [], [], []
     for number in range(rounds + 1):
-        run = work / f"run-{os.getpid()}-{next(folders)}"
+        run = Path(tempfile.mkdtemp(dir=work))  # a folder that was used goes on with its training
         job = training_job(workspace, run, {"train": source}, interactive=False)
         step_s = _bare(job, held)
         with contextlib.redirect_stdout(io.StringIO()):

@@ -80,7 +80,7 @@ class Arrangement:
                     field.fill(view, range(sample, self.rows, step))
 
         if threads and last:
-            together(copy_last, first=partial(self._copy_first, buffer, give_way))
+            together(copy_last, first=partial(self._copy_first, buffer, give_way if self.finish else bool))
         else:
             self._copy_first(buffer)
             copy_last()
