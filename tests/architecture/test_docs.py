@@ -39,6 +39,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_generated_pages_and_quotations_follow_the_code() -> None:
     """What `python docs/generate.py` would write is what is there."""
+    pytest.importorskip("torch", reason="pages of kinds that need torch are written from their classes")
     command = [sys.executable, DOCS / "generate.py", "--check"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"run `python docs/generate.py`, for these are stale: {done.stdout}{done.stderr}"
