@@ -1,24 +1,33 @@
-"""`[filter]`: which scenarios of a source an experiment takes (field names of nuPlan v1.1, ScenarioFilter)."""
+"""`[filter]`: which scenarios of a source an experiment takes.
+
+Field names are those of nuPlan v1.1 (ScenarioFilter), except `num_scenarios_per_log` and `spread_over`, which it lacks.
+"""
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import attrs
 
 from pluto_core.component import setting
 
-OWN_FIELDS = frozenset({"num_scenarios_per_type", "limit_total_scenarios", "timestamp_threshold_s", "shuffle"})
+_LIMITS = ("num_scenarios_per_type", "num_scenarios_per_log", "limit_total_scenarios")
+OWN_FIELDS = frozenset({*_LIMITS, "timestamp_threshold_s", "spread_over", "shuffle"})
 """Fields that the core applies, whatever the source."""
 _COMPANIONS = {
     "speed_noise_tolerance": ("ego_start_speed_threshold", "ego_stop_speed_threshold"),
     "token_set_path": ("fraction_in_token_set_threshold",),
     "fraction_in_token_set_threshold": ("token_set_path",),
+    "spread_over": _LIMITS,
 }
 """Fields that mean nothing unless one of some others is set."""
 
 
 @attrs.frozen(kw_only=True)
 class ScenarioFilter:
-    """Which scenarios to take. Unset fields take all; they apply in the order in which they stand here."""
+    """Which scenarios to take. Unset fields take all; they apply in the order in which they stand here.
+
+    The last two say how limits choose.
+    """
 
     log_names: tuple[str, ...] | None = setting(None, "Take these logs only.")
     scenario_types: tuple[str, ...] | None = setting(
@@ -31,6 +40,7 @@ class ScenarioFilter:
         default=True, help="Every frame is a scenario of one step; false cuts out the mapping's duration around the frame."
     )
     num_scenarios_per_type: int | None = setting(None, "Take at most so many of each type, evenly spread.", minimum=1)
+    num_scenarios_per_log: int | None = setting(None, "Take at most so many of each log, evenly spread.", minimum=1)
     limit_total_scenarios: int | float | None = setting(
         None, "Take so many scenarios (integer) or this share of them (number between 0 and 1).", above=0
     )
@@ -45,6 +55,11 @@ class ScenarioFilter:
     )
     ego_route_radius: float | None = setting(
         None, "Take scenarios with a route lane this near to the ego vehicle, metres.", above=0
+    )
+    spread_over: tuple[Literal["log", "type"], ...] | None = setting(
+        None,
+        "Where a limit chooses, take as many of each log, or of each type, as of the others, as far as it has them; with both, "
+        "the second within the first.",
     )
     shuffle: bool = setting(default=False, help="Draw where a limit chooses, instead of taking evenly spread ones.")
 
@@ -69,6 +84,9 @@ def contradictions(wanted: ScenarioFilter) -> Iterator[tuple[str, str]]:
     for name, partners in _COMPANIONS.items():
         if getattr(wanted, name) is not None and all(getattr(wanted, partner) is None for partner in partners):
             yield name, f"has no effect without filter.{' or filter.'.join(partners)}; set that too, or leave it out"
+    strata = wanted.spread_over
+    if strata is not None and len(set(strata)) != max(len(strata), 1):
+        yield "spread_over", 'names nothing, or one twice; write ["log"], ["type"], or both in the order that matters'
     limit = wanted.limit_total_scenarios
     if isinstance(limit, float) and not 0 < limit < 1:
         yield (

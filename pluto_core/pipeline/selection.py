@@ -4,11 +4,9 @@ Two things differ from nuPlan v1.1 on purpose: where `shuffle` draws, every stag
 depends on the seed, the stage and its candidates only; and a field that could have no effect is refused.
 """
 
-import bisect
 import hashlib
 import json
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -21,14 +19,11 @@ from pluto_core.filters import ScenarioFilter
 from pluto_core.jobs import Identity
 from pluto_core.listing import Listing
 from pluto_core.pipeline.counting import Counts, count
+from pluto_core.pipeline.limits import Rows, counting_stages
 from pluto_core.pipeline.randomness import generator
 from pluto_core.places import user_path
 from pluto_core.protocols import ScenarioSource
 
-Rows = npt.NDArray[np.int64]
-
-UNKNOWN = "unknown"
-"""Type of frames without a tag; a limit drops these first."""
 _SHOWN = 5
 """How many names a sentence holds at most."""
 _MOTION = ("ego_displacement_minimum_m", "ego_start_speed_threshold", "ego_stop_speed_threshold")
@@ -72,7 +67,7 @@ def select(source: ScenarioSource, wanted: ScenarioFilter, seed: int) -> Selecte
     listing = source.list(wanted)
     stages = [("candidates", count(listing))]
     tokens, logs = missing_tokens(listing, wanted.scenario_tokens or ()), _missing_logs(listing, wanted.log_names or ())
-    for name, stage in _counting_stages(wanted, seed):
+    for name, stage in counting_stages(wanted, seed):
         listing = listing.take(stage(listing))
         stages.append((name, count(listing)))
     for names in _COLUMN_STAGES:
@@ -143,78 +138,6 @@ def _read_bytes(path: str) -> bytes:
     except OSError as error:
         message = f"filter.token_set_path: {path} cannot be read: {error.strerror}"
         raise PlutoError(message) from None
-
-
-def _counting_stages(wanted: ScenarioFilter, seed: int) -> list[tuple[str, Callable[[Listing], Rows]]]:
-    draw_seed = seed if wanted.shuffle else None
-    stages: list[tuple[str, Callable[[Listing], Rows]]] = []
-    per_type, limit, gap_s = wanted.num_scenarios_per_type, wanted.limit_total_scenarios, wanted.timestamp_threshold_s
-    if per_type is not None:
-        stages.append(("num_scenarios_per_type", lambda listing: _at_most_per_type(listing, per_type, draw_seed)))
-    if limit is not None:
-        stages.append(("limit_total_scenarios", lambda listing: _at_most_in_total(listing, limit, draw_seed)))
-    if gap_s is not None:
-        stages.append(("timestamp_threshold_s", lambda listing: _apart_in_time(listing, gap_s)))
-    return stages
-
-
-def _by_type(listing: Listing) -> list[tuple[str, Rows]]:
-    codes = listing.types.codes
-    order = np.argsort(codes, kind="stable")
-    present, starts = np.unique(codes[order], return_index=True)
-    groups = np.split(order, starts[1:])
-    return [(listing.types.values[code], rows) for code, rows in zip(present.tolist(), groups, strict=False)]
-
-
-def _some(rows: Rows, wanted: int, draw_seed: int | None, stage: str) -> Rows:
-    """Return `wanted` of `rows` in their order: drawn where there is a seed, else every n-th from the first."""
-    if wanted >= len(rows):
-        return rows
-    if draw_seed is not None:
-        drawn = generator(draw_seed, "filter", stage).permutation(len(rows))[:wanted]
-        return rows[np.sort(drawn)]
-    step = max(len(rows) // wanted, 1) if wanted else 1
-    return rows[::step][:wanted]
-
-
-def _at_most_per_type(listing: Listing, wanted: int, draw_seed: int | None) -> Rows:
-    stage = "num_scenarios_per_type"
-    kept = [_some(rows, wanted, draw_seed, f"{stage}/{name}") for name, rows in _by_type(listing)]
-    return _ascending(kept)
-
-
-def _at_most_in_total(listing: Listing, limit: float, draw_seed: int | None) -> Rows:
-    total = len(listing)
-    wanted = math.ceil(limit * total) if isinstance(limit, float) else limit
-    everything = np.arange(total)
-    if wanted >= total:
-        return everything
-    code = listing.types.values.index(UNKNOWN) if UNKNOWN in listing.types.values else -1
-    unknown = listing.types.codes == code
-    unknowns, others = np.flatnonzero(unknown), np.flatnonzero(~unknown)
-    if total - wanted < len(unknowns):
-        fewer = _some(unknowns, len(unknowns) - (total - wanted), draw_seed, "limit_total_scenarios/unknown")
-        return _ascending([others, fewer])
-    by_token = others[np.argsort(listing.tokens[others], kind="stable")]
-    # From here on they stand by token, as in nuPlan: of two at one time, the next stage takes the one with the lesser token.
-    return _some(by_token, wanted, draw_seed, "limit_total_scenarios")
-
-
-def _apart_in_time(listing: Listing, gap_s: float) -> Rows:
-    kept: list[Rows] = []
-    for _, rows in _by_type(listing):
-        in_time = rows[np.argsort(listing.anchor_us[rows], kind="stable")]
-        times_s = (listing.anchor_us[in_time] * 1e-6).tolist()
-        places, place = [], 0
-        while place < len(times_s):
-            places.append(place)
-            place = bisect.bisect_left(times_s, times_s[place] + gap_s, lo=place + 1)
-        kept.append(in_time[places])
-    return _ascending(kept)
-
-
-def _ascending(parts: list[Rows]) -> Rows:
-    return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
 def _satisfied(name: str, column: npt.NDArray[Any], wanted: ScenarioFilter) -> Rows:

@@ -57,6 +57,12 @@ def test_counts_by_type_log_and_map_after_each_stage(few):
     assert re.search(r"^hash of the list: [0-9a-f]{32}$", text, re.MULTILINE)
 
 
+def test_a_limit_spread_over_logs(few):
+    """The table of logs shows that every log gives as many as the others."""
+    text = few("scenarios", "--set", "filter.limit_total_scenarios=4", "--set", "filter.spread_over=['log']").ok()
+    assert table(text, "log") == {f"fake-{log:02d}": ["6", "2", "1"] for log in range(4)}
+
+
 def test_csv(few, here):
     """One line a scenario in the order of selection, in a file or the terminal."""
     printed = few("scenarios", "--csv", "-").ok()

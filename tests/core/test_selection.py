@@ -148,6 +148,98 @@ def test_a_draw_of_one_type_does_not_depend_on_other_types():
     assert set(tokens(select(RowSource(few), wanted, 3))) == set(tokens(select(RowSource(more), wanted, 3))) & turns
 
 
+LOGS, TYPES = ("a", "b", "c", "d"), ("turn", "stop", "lane")
+SPREADS = st.sampled_from([("log",), ("type",), ("log", "type"), ("type", "log")])
+
+
+def rows_of_logs(places):
+    """Return one row for each (log, type) of `places`; each log's rows stand in order of time, a second apart."""
+    return [
+        (ScenarioId(log, f"{(place * 7919) % 10007:016x}", place * 1_000_000), kind, "town")
+        for place, (log, kind) in enumerate(places)
+    ]
+
+
+def assert_even(kept, there):
+    """Prove that each group gave as many as every other, or one more, or all that it had."""
+    unspent = [kept[name] for name, number in there.items() if kept[name] < number]
+    assert max(kept.values(), default=0) - min(unspent, default=math.inf) <= 1
+
+
+@given(
+    places=st.lists(st.tuples(st.sampled_from(LOGS), st.sampled_from(TYPES)), max_size=60),
+    limit=st.integers(1, 60),
+    spread=SPREADS,
+    shuffle=st.booleans(),
+    seed=st.integers(0, 3),
+)
+def test_a_limit_spreads_evenly_over_logs_and_types(places, limit, spread, shuffle, seed):
+    """Logs (or types) give as many as every other as far as they have them; within one, so do the strata of second rank."""
+    wanted = ScenarioFilter(limit_total_scenarios=limit, spread_over=spread, shuffle=shuffle)
+    listing = select(RowSource(rows_of_logs(places)), wanted, seed).listing
+    assert len(listing) == min(limit, len(places))
+    kept = [
+        dict(zip(("log", "type"), (listing.logs.text(row), listing.types.text(row)), strict=True))
+        for row in range(len(listing))
+    ]
+    there = [{"log": log, "type": kind} for log, kind in places]
+    outer, inner = spread[0], spread[-1]
+    assert_even(Counter(row[outer] for row in kept), Counter(row[outer] for row in there))
+    for name in {row[outer] for row in there} if inner != outer else ():
+        assert_even(*(Counter(row[inner] for row in rows if row[outer] == name) for rows in (kept, there)))
+
+
+@given(
+    places=st.lists(st.tuples(st.sampled_from(LOGS), st.sampled_from(TYPES)), max_size=40),
+    wanted=st.builds(
+        ScenarioFilter,
+        num_scenarios_per_type=st.none() | st.integers(1, 9),
+        num_scenarios_per_log=st.none() | st.integers(1, 9),
+        limit_total_scenarios=st.integers(1, 30),
+        timestamp_threshold_s=st.none() | st.just(2.5),
+        spread_over=SPREADS,
+        shuffle=st.booleans(),
+    ),
+    chance=st.randoms(use_true_random=False),
+)
+def test_what_is_spread_does_not_depend_on_the_order_of_the_candidates(places, wanted, chance):
+    """However a source (or its workers) orders what it lists, the same scenarios are taken in the same order."""
+    rows = rows_of_logs(places)
+    other = chance.sample(rows, len(rows))
+    assert tokens(select(RowSource(rows), wanted, 1)) == tokens(select(RowSource(other), wanted, 1))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_each_log_gives_at_most_so_many(shuffle):
+    """Each log gives the limit or all that it has, whatever other logs there are; a log spreads over types if asked to."""
+    rows = rows_of_logs([("a", "turn")] * 9 + [("a", "stop")] * 2 + [("b", "turn")] * 3)
+    wanted = ScenarioFilter(num_scenarios_per_log=5, shuffle=shuffle)
+    both, first = (select(RowSource(given), wanted, 0) for given in (rows, rows[:11]))
+    assert both.stages[-1][1].logs == {"a": 5, "b": 3}
+    assert set(tokens(first)) == {
+        token for token, row in zip(tokens(both), range(8), strict=True) if both.listing.logs.text(row) == "a"
+    }
+    spread = select(RowSource(rows), attrs.evolve(wanted, spread_over=("type",)), 0)
+    assert spread.stages[-1][1].types == {"turn": 6, "stop": 2}
+
+
+def test_a_log_gives_scenarios_of_its_whole_length():
+    """Without a draw, those of one log are evenly spread in time, also where most of them are taken."""
+    rows = rows_of_logs([("a", "turn")] * 100)
+    taken = select(RowSource(rows), ScenarioFilter(num_scenarios_per_log=60), 0).listing
+    seconds = np.sort(taken.start_us // 1_000_000)
+    assert (seconds[0], seconds[-1]) == (0, 98)
+    assert set(np.diff(seconds).tolist()) == {1, 2}
+
+
+def test_spreading_without_a_limit_is_refused():
+    """Nothing chooses, or nothing is named: two mistakes that are explained."""
+    with pytest.raises(PlutoError, match=r"filter\.spread_over: has no effect without filter\.num_scenarios_per_type or"):
+        check_filter(ScenarioFilter(spread_over=("log",)), ())
+    with pytest.raises(PlutoError, match=r"filter\.spread_over: names nothing, or one twice"):
+        check_filter(ScenarioFilter(spread_over=("log", "log"), num_scenarios_per_type=3), ())
+
+
 def test_columns_are_asked_of_survivors_and_satisfied():
     """Motion columns are asked together, the route only of what is left; the funnel names each stage."""
     rows = rows_of(["turn"] * 6)
