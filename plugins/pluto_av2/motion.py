@@ -7,6 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pluto_av2.recording import FORD_FUSION, Objects, category_of, require_few
+from pluto_av2.tables import words
 from pluto_core.errors import Reason, SampleError
 from pluto_core.places.remote import Place, local
 from pluto_core.scene import Category
@@ -18,6 +19,12 @@ _COLUMNS = (
     "track_id", "object_type", "timestep", "position_x", "position_y", "heading", "velocity_x", "velocity_y",
     "start_timestamp", "city",
 )  # fmt: skip
+_WORDS = ("track_id", "object_type", "city")
+"""Columns of text: one text may stand in millions of rows."""
+_CITIES = {
+    "austin": "ATX", "dearborn": "DTW", "miami": "MIA", "palo-alto": "PAO", "pittsburgh": "PIT", "washington-dc": "WDC",
+}  # fmt: skip
+"""Codes that sensor logs have for the cities, so that one filter takes both."""
 _EGO = "AV"
 _SIZES = {Category.VEHICLE: (2.0, 4.6), Category.PEDESTRIAN: (0.7, 0.7), Category.BICYCLE: (0.7, 1.8)}
 """Width and length, m: the format records none."""
@@ -32,6 +39,7 @@ class MotionTracks:
     """The columns of a motion scenario."""
 
     city: str
+    """The code of one of the six cities (`ATX`); another name as it stands."""
     times_us: Ints
     position: Floats
     heading: Floats
@@ -49,14 +57,14 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     try:
         file = local(path)
         require_few(parquet.read_metadata(file).num_rows)
-        table = parquet.read_table(file, columns=list(_COLUMNS))
+        table = parquet.read_table(file, columns=list(_COLUMNS), read_dictionary=list(_WORDS))
         table.validate(full=True)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     step = table["timestep"].to_numpy()
     if len(step) and not 0 <= step.min() <= step.max() < _MOST_STEPS:
         raise SampleError(Reason.BROKEN_ROWS, f"{path}: steps go from {step.min()} to {step.max()}")
-    names, first, row = np.unique(np.asarray(table["track_id"].to_pylist()), return_index=True, return_inverse=True)
+    names, first, row = np.unique(words(table["track_id"]), return_index=True, return_inverse=True)
     if _EGO not in names:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} has no track {_EGO!r}")
     shape = (len(names), int(step.max()) + 1)
@@ -72,10 +80,11 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     position = np.stack([dense["position_x"], dense["position_y"]], axis=-1)
     velocity = np.stack([dense["velocity_x"], dense["velocity_y"]], axis=-1)
     others = np.flatnonzero(np.arange(len(names)) != ego)
-    kinds = [category_of(str(kind)) for kind in np.asarray(table["object_type"].to_pylist())[first]]
+    kinds = [category_of(str(kind)) for kind in words(table["object_type"])[first]]
     start_us = int(table["start_timestamp"][0].as_py() // 1000)
+    city = str(words(table["city"].slice(0, 1))[0])
     return MotionTracks(
-        city=str(table["city"][0].as_py()),
+        city=_CITIES.get(city, city),
         times_us=start_us + _STEP_US * np.arange(shape[1], dtype=np.int64),
         position=_rear_axle(position[ego], dense["heading"][ego]),
         heading=dense["heading"][ego],

@@ -1,12 +1,14 @@
 """Reading a sensor log: ego poses and annotated boxes."""
 
+import struct
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import feather
 
 from pluto_av2.files import POSES
 from pluto_av2.recording import Objects, category_of, differentiate, require_few
+from pluto_av2.tables import read_feather, words
 from pluto_core.errors import Reason, SampleError
 from pluto_core.places.remote import Place, local
 
@@ -27,10 +29,10 @@ def read_table(path: Place, columns: tuple[str, ...]) -> pa.Table:
         SampleError: The file is missing, cut off, or lacks a column.
     """
     try:
-        table = feather.read_table(local(path), columns=list(columns), memory_map=False)
+        table = read_feather(str(local(path))).select(list(columns))
         table.validate(full=True)  # Arrow believes what offsets say
         require_few(table.num_rows)
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError, struct.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {reason}") from None
     return table
@@ -66,14 +68,14 @@ def read_boxes(folder: Place) -> pa.Table:
     for name in _ANNOTATIONS:
         if (folder / name).is_file():
             table = read_table(folder / name, _BOX_COLUMNS)
-            return table.filter(pa.array(np.asarray(table["category"].to_pylist()) != "EGO_VEHICLE"))
+            return table.filter(pa.array(words(table["category"]) != "EGO_VEHICLE"))
     raise SampleError(Reason.UNREADABLE_LOG, f"{folder} has none of {', '.join(_ANNOTATIONS)}")
 
 
 def objects_of(table: pa.Table, frames_ns: Ints, ego_position: Floats, ego_heading: Floats) -> Objects:
     """Return the boxes of a log in the city frame, one row a track, one column a frame."""
     frame = np.searchsorted(frames_ns, table["timestamp_ns"].to_numpy())
-    names, first, row = np.unique(np.asarray(table["track_uuid"].to_pylist()), return_index=True, return_inverse=True)
+    names, first, row = np.unique(words(table["track_uuid"]), return_index=True, return_inverse=True)
     shape = (len(names), len(frames_ns))
     require_few(len(names) * len(frames_ns))
     yaw = headings_of(np.stack([table[name].to_numpy() for name in ("qw", "qx", "qy", "qz")], axis=-1))
@@ -86,7 +88,7 @@ def objects_of(table: pa.Table, frames_ns: Ints, ego_position: Floats, ego_headi
     heading[row, frame] = yaw + ego_heading[frame]
     size[row, frame] = np.stack([table["width_m"].to_numpy(), table["length_m"].to_numpy()], axis=-1)
     valid[row, frame] = True
-    categories = np.asarray(table["category"].to_pylist())[first] if len(names) else np.zeros(0, str)
+    categories = words(table["category"])[first] if len(names) else np.zeros(0, str)
     return Objects(
         tokens=names.astype(np.bytes_) if len(names) else np.zeros(0, "S1"),
         category=np.asarray([category_of(str(name)) for name in categories], np.int8),

@@ -29,6 +29,8 @@ from pluto_core.scene import ScenarioId, Scene, Window
 
 Floats = npt.NDArray[np.float64]
 
+_MAPS = "codes of cities"
+"""What the column of maps holds; listings that are stored with other names are made anew."""
 _MOVING_MPS = 0.5
 _TURN_RAD = 0.35
 _SPEED_CHANGE_MPS = 2.0
@@ -140,7 +142,7 @@ class Av2Source:
         held = {f"{log}/{name}": size for log, folder in self._folders.items() for name, size in sizes(folder).items()}
         settings = {"lane_types": list(self._config.lane_types), "route_lookahead_m": self._config.route_lookahead_m}
         listing = {name: getattr(self._config, name) for name in ("stride", "history_s", "future_s")}
-        return Identity(reader="av2/1", settings=settings, dataset=held, listing=listing)
+        return Identity(reader="av2/1", settings=settings, dataset=held, listing=listing | {"maps": _MAPS})
 
     def problems(self) -> Sequence[tuple[str, Reason, str]]:
         """Return the recordings that were refused."""
@@ -161,8 +163,10 @@ class Av2Source:
         table = read_boxes(folder)
         frames_ns = np.unique(table["timestamp_ns"].to_numpy())
         times_ns, position, heading = read_ego(folder)
+        if len(frames_ns) == 0:
+            raise SampleError(Reason.BROKEN_ROWS, f"{folder} has no annotated frame")
         place = np.searchsorted(times_ns, frames_ns)
-        if len(frames_ns) == 0 or place.max() >= len(times_ns) or not np.array_equal(times_ns[place], frames_ns):
+        if place.max() >= len(times_ns) or not np.array_equal(times_ns[place], frames_ns):
             raise SampleError(Reason.BROKEN_ROWS, f"{folder / POSES} lacks a pose of an annotated frame")
         times_s = seconds(frames_ns, 1e9)
         velocity = rates(position[place], times_s)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
+from pluto_av2 import tables
 from pluto_av2.config import Av2Config
 from pluto_av2.source import Av2Source
 from pluto_core.errors import SampleError
@@ -85,25 +86,36 @@ def test_a_sound_recording_is_read(recording):
 
 
 MAPS = {
-    "deep": "[" * 100_000,
-    "endless": map_text(segment(left_lane_boundary=side(2.0, -1e300, 1e300))),
-    "no numbers": map_text(segment(left_lane_boundary=side(float("nan")))),
-    "far away": map_text(segment(left_lane_boundary=side(2.0, -9e5, 9e5))),
-    "long in sum": map_text(*(segment(id=number, centerline=side(0.0, -4e5, 4e5)) for number in range(2))),
-    "long numbers": map_text(segment(id="9" * 5000)),
-    "large numbers": map_text(segment(id=2**70)),
-    "no points": map_text(segment(left_lane_boundary=[])),
-    "a circle of neighbours": map_text(segment(left_neighbor_id=1)),
-    "text for tables": json.dumps({"lane_segments": "x", "pedestrian_crossings": 1, "drivable_areas": None}),
+    "deep": ("[" * 100_000, "nested too deeply"),
+    "endless": (map_text(segment(left_lane_boundary=side(2.0, -1e300, 1e300))), "farther than"),
+    "no numbers": (map_text(segment(left_lane_boundary=side(float("nan")))), "or nowhere"),
+    "long": (map_text(segment(left_lane_boundary=side(2.0, -9e5, 9e5))), "1,800,100 m of lines"),
+    "long in sum": (
+        map_text(*(segment(id=number, centerline=side(0.0, -4e5, 4e5)) for number in range(2))),
+        "1,600,400 m of lines",
+    ),
+    "long numbers": (map_text(segment(id="9" * 5000)), "makes no sense"),
+    "large numbers": (map_text(segment(id=2**70)), "too large"),
+    "no points": (map_text(segment(left_lane_boundary=[])), "has no length"),
+    "text for tables": (json.dumps({"lane_segments": "x", "pedestrian_crossings": 1, "drivable_areas": None}), "no attribute"),
 }
 
 
-@pytest.mark.parametrize("text", MAPS.values(), ids=MAPS)
-def test_maps(recording, text):
-    """A map that would fill the memory, or makes no sense, leaves its recording out (or is read where it does no harm)."""
+@pytest.mark.parametrize(("text", "why"), MAPS.values(), ids=MAPS)
+def test_maps(recording, text, why):
+    """A map that would fill the memory, or makes no sense, leaves its recording out, and says what is wrong."""
     next((recording / "map").iterdir()).write_text(text)
+    count, (problem,) = read(recording)
+    assert count == 0
+    assert why in problem
+
+
+def test_a_circle_of_neighbours_ends(recording):
+    """A lane that is its own neighbour is read as one without."""
+    next((recording / "map").iterdir()).write_text(map_text(segment(left_neighbor_id=1)))
     count, problems = read(recording)
-    assert bool(count) != bool(problems)
+    assert count
+    assert problems == []
 
 
 def with_rows(**changes):
@@ -111,29 +123,45 @@ def with_rows(**changes):
 
 
 TABLES = {
-    "many tracks in many frames": pa.table(
-        {
-            **{name: np.zeros(6000) for name in ("qx", "qy", "qz", "tx_m", "ty_m", "length_m", "width_m")},
-            "qw": np.ones(6000),
-            "timestamp_ns": TIMES[0] + 100_000_000 * np.arange(6000),
-            "track_uuid": [str(number) for number in range(6000)],
-            "category": ["BUS"] * 6000,
-        }
-    ),
-    "text for times": with_rows(timestamp_ns=["x"] * FRAMES),
-    "lists for names": with_rows(track_uuid=[[1]] * FRAMES),
-    "no names": with_rows(track_uuid=[None] * FRAMES),
-    "endless numbers": with_rows(tx_m=np.full(FRAMES, 1e308), length_m=np.full(FRAMES, np.inf)),
-    "no rows": with_rows().slice(0, 0),
+    "text for times": (with_rows(timestamp_ns=["x"] * FRAMES), "makes no sense"),
+    "lists for names": (with_rows(track_uuid=[[1]] * FRAMES), "where names should be"),
+    "no names": (with_rows(track_uuid=[None] * FRAMES), "where names should be"),
+    "no rows": (with_rows().slice(0, 0), "no annotated frame"),
 }
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_tables(recording, table):
-    """Tables whose cells would fill the memory or are of other types leave the recording out, or the rows."""
+@pytest.mark.parametrize(("table", "why"), TABLES.values(), ids=TABLES)
+def test_tables(recording, table, why):
+    """A table of other types leaves the recording out, and says what is wrong."""
+    feather.write_feather(table, recording / "annotations.feather")
+    count, (problem,) = read(recording)
+    assert count == 0
+    assert why in problem
+
+
+def test_many_tracks_in_many_frames(recording):
+    """Rows that would take little memory by themselves, and all of it as tracks times frames, are counted before."""
+    count = 6000
+    rows = {name: np.zeros(count) for name in ("qx", "qy", "qz", "tx_m", "ty_m", "length_m", "width_m")}
+    rows |= {"qw": np.ones(count), "timestamp_ns": TIMES[0] + 100_000_000 * np.arange(count)}
+    names = {"track_uuid": [str(number) for number in range(count)], "category": ["BUS"] * count}
+    for path in recording.glob("*.feather"):
+        feather.write_feather(pa.table(rows | names), path)
+    found, (problem,) = read(recording)
+    assert found == 0
+    assert "36,000,000 rows or cells" in problem
+
+
+def test_endless_numbers_are_gaps(recording):
+    """Boxes without end or size are not there; the rest of the recording is."""
+    table = with_rows(tx_m=np.full(FRAMES, 1e308), length_m=np.full(FRAMES, np.inf))
     feather.write_feather(table, recording / "annotations.feather")
     count, problems = read(recording)
-    assert bool(count) != bool(problems)
+    assert count
+    assert problems == []
+
+
+MOTION_WORDS = ("track_id", "object_type", "city")
 
 
 def motion(folder, **changes):
@@ -185,6 +213,42 @@ def test_offsets_out_of_the_file(recording):
     count, (problem,) = read(recording)
     assert count == 0
     assert "cannot be read" in problem
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+@pytest.mark.parametrize("coded", [False, True], ids=["rows", "dictionary"])
+def test_more_than_the_file_says(recording, monkeypatch, codec, coded):
+    """A file whose buffers say that they unpack to more than a recording has is not unpacked."""
+    monkeypatch.setattr(tables, "_MOST_BYTES", 1_000_000)
+    column = pa.array(["x" * 600_000]).dictionary_encode() if coded else pa.array(np.zeros(75_000))
+    feather.write_feather(pa.table({"a": column, "b": column}), recording / "annotations.feather", compression=codec)
+    assert (recording / "annotations.feather").stat().st_size < 10_000
+    count, (problem,) = read(recording)
+    assert count == 0
+    assert "it unpacks to 1,2" in problem
+
+
+@pytest.mark.parametrize("column", ["track_uuid", "category"])
+def test_a_long_name(recording, column):
+    """One name of a megabyte takes no megabyte in each row."""
+    feather.write_feather(with_rows(**{column: ["x" * 1_000_000] + ["y"] * (FRAMES - 1)}), recording / "annotations.feather")
+    count, (problem,) = read(recording)
+    assert count == 0
+    assert "1,000,000 characters" in problem
+
+
+@pytest.mark.parametrize("column", ["track_id", "object_type", "city"])
+def test_a_long_name_in_many_rows(recording, column):
+    """A text that a motion scenario stores once, and gives for a million rows, is not made a million times."""
+    count = 1_000_000
+    rows = {name: np.zeros(count) for name in ("position_x", "position_y", "heading", "velocity_x", "velocity_y")}
+    names = {name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), ["AV"]) for name in MOTION_WORDS}
+    names[column] = pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), ["x" * 100_000])
+    motion(recording, **rows, **names, timestep=np.zeros(count, int), start_timestamp=np.zeros(count))
+    assert next(recording.glob("*.parquet")).stat().st_size < 1_000_000
+    found, (problem,) = read(recording)
+    assert found == 0
+    assert "100,000 characters" in problem
 
 
 class Payload:

@@ -120,6 +120,8 @@ def test_motion_scenario_is_read_alike(motion_root: Path) -> None:
     source = Av2Source(Av2Config(data_root=str(motion_root)))
     listing = source.list(ScenarioFilter())
     assert len(listing) == 10
+    assert {listing.maps.text(row) for row in range(10)} == {"ATX"}
+    assert len(source.list(ScenarioFilter(map_names=("ATX",)))) == 10
     scene = source.load(listing.id(0), WINDOW)
     scene.check()
     assert list(scene.tracks.token) == [b"17"]
