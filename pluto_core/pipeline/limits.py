@@ -68,7 +68,7 @@ class _Choice:
         return found[np.argsort(listing.tokens[found], kind="stable")]
 
     def _shared(self, rows: Rows, wanted: int, columns: Sequence[Names], stage: str) -> Rows:
-        if not columns or wanted >= len(rows):
+        if not columns or not 0 < wanted < len(rows):
             return self._even(rows, wanted, stage)
         groups = sorted(_groups(columns[0], rows))
         shares = self._shares(np.asarray([len(group) for _, group in groups]), wanted, f"{stage}/shares")
@@ -92,11 +92,11 @@ class _Choice:
         return shares
 
     def _even(self, rows: Rows, wanted: int, stage: str) -> Rows:
-        if wanted >= len(rows):
-            return rows
+        if not 0 < wanted < len(rows):
+            return rows[:wanted]
         if self.draw_seed is not None:
             return self._drawn(rows, wanted, stage)
-        return rows[np.arange(wanted) * len(rows) // max(wanted, 1)]
+        return rows[np.arange(wanted) * len(rows) // wanted]
 
     def _drawn(self, rows: Rows, wanted: int, stage: str) -> Rows:
         assert self.draw_seed is not None
