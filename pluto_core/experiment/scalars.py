@@ -122,8 +122,8 @@ def read(value: Any, hint: Any) -> tuple[Any, str | None]:
         return _choice(value, choices, hint)
     if not fits(value, hint):
         return None, wrong(value if not isinstance(value, list | dict) else plain_sort(value), hint)
-    if isinstance(value, float) and math.isnan(value):
-        return None, "must be a number, not nan"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, f"must be a finite number, not {value}"
     if isinstance(value, str) and (problem := _unwritable(value)):
         return None, problem
     if hint is float:

@@ -86,7 +86,9 @@ def test_fits(value, hint, expected):
         ({"shape": "disc"}, Circle | Box, "k.shape", 'must be "circle", not the string "disc"'),
         ({"with": 3}, Box | None, "k.with", "unknown key; did you mean 'width'?"),
         ({"shape": "box", "radius": 3}, Circle | Box | None, "k.radius", "unknown key; there are shape, width"),
-        (float("nan"), float, "k", "must be a number, not nan"),
+        (float("nan"), float, "k", "must be a finite number, not nan"),
+        (float("inf"), float, "k", "must be a finite number, not inf"),
+        ([1.0, float("-inf")], tuple[float, ...], "k.1", "must be a finite number, not -inf"),
         (10**400, float, "k", "is too large"),
     ],
 )
