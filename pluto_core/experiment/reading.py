@@ -101,14 +101,13 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
 
 
 def _folders_of(plugins: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
-    """Return the folders in which local plugins lie, so that the resolved experiment finds them wherever it is stored."""
+    """Return the folders in which local plugins lie: the resolved experiment finds them wherever it is stored and read."""
     tops = [name.partition(".")[0] for name in plugins]
-    here = Path.cwd()
-    whole = dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders)
+    whole = dict.fromkeys(Path(os.path.realpath(folder)) for folder in (*folders, Path.cwd()))
     return tuple(
         str(folder)
         for folder in whole
-        if folder != here and any((folder / f"{top}.py").is_file() or (folder / top).is_dir() for top in tops if top)
+        if any((folder / f"{top}.py").is_file() or (folder / top).is_dir() for top in tops if top)
     )
 
 

@@ -16,6 +16,8 @@ from pluto_core.places.files import content, parsed
 RESOLVED = "run.toml"
 _STATE = "state.json"
 _KINDS: Mapping[str, Any] = {"digest": str, "status": str, "started": (int, float), "steps": dict}
+_PLACES = frozenset({"plugin_folders"})
+"""Settings that say where something lies on this machine, and nothing of what is done."""
 
 
 @attrs.define
@@ -60,8 +62,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
-    """Return the hash by which runs of the same settings are known."""
-    told = json.dumps(settings, sort_keys=True, default=str)
+    """Return the hash by which runs of the same settings are known, wherever their local plugins lie."""
+    told = json.dumps({key: value for key, value in settings.items() if key not in _PLACES}, sort_keys=True, default=str)
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 

@@ -52,3 +52,11 @@ def test_the_state_of_a_run_leaves_nothing_behind(tmp_path):
     assert again.continued
     assert sorted(entry.name for entry in run.path.iterdir()) == ["run.toml", "state.json"]
     assert [one.status for one in existing(tmp_path)] == ["running"]
+
+
+def test_a_run_goes_on_where_its_local_plugins_moved(tmp_path):
+    """Where a project lies on a machine decides nothing about which runs continue each other; what it sets does."""
+    told = {"seed": 0, "plugins": ["mine"], "plugin_folders": ["/home/me/project"]}
+    run = claim(tmp_path, "", told, fresh=False, again=False)
+    assert claim(tmp_path, "", {**told, "plugin_folders": ["/project"]}, fresh=False, again=False).path == run.path
+    assert claim(tmp_path, "", {**told, "seed": 1}, fresh=False, again=False).path != run.path

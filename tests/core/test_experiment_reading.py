@@ -321,9 +321,9 @@ def pluto_register_sources():
 """
 
 
-@pytest.mark.parametrize("place", ["beside", "beside its parent", "in plugin_folders"])
+@pytest.mark.parametrize("place", ["beside", "beside its parent", "in plugin_folders", "in the working directory"])
 def test_resolved_text_finds_local_plugins(tmp_path, monkeypatch, place):
-    """A run.toml repeats the run although the plugin lies beside the file that was run, or beside what that one extends."""
+    """A run.toml repeats the run from anywhere: the plugin lies beside the file, beside its parent, or where the run began."""
     for folder in ("parts", "mine", "runs"):
         (tmp_path / folder).mkdir()
     text = 'steps = ["cache"]\nplugins = ["afar_parts"]\n[source]\nuse = "afar"\n[[features]]\nuse = "pluto"\n'
@@ -331,14 +331,18 @@ def test_resolved_text_finds_local_plugins(tmp_path, monkeypatch, place):
     (tmp_path / "parts" / "a.toml").write_text(text, encoding="utf-8")
     (tmp_path / "mine" / "b.toml").write_text('extends = "../parts/a.toml"', encoding="utf-8")
     (tmp_path / "mine" / "c.toml").write_text(f"plugin_folders = ['{tmp_path / 'parts'}']\n{text}", encoding="utf-8")
-    name = {"beside": "parts/a.toml", "beside its parent": "mine/b.toml", "in plugin_folders": "mine/c.toml"}[place]
+    (tmp_path / "mine" / "d.toml").write_text(text, encoding="utf-8")
+    names = {"beside": "parts/a.toml", "beside its parent": "mine/b.toml", "in plugin_folders": "mine/c.toml"}
+    if place == "in the working directory":
+        monkeypatch.chdir(tmp_path / "parts")
 
     def fresh(path):
         monkeypatch.delitem(sys.modules, "afar_parts", raising=False)
         monkeypatch.setattr(sys, "path", [part for part in sys.path if not part.startswith(str(tmp_path))])
         return read(path, environment={})
 
-    experiment = fresh(tmp_path / name)
+    experiment = fresh(tmp_path / names.get(place, "mine/d.toml"))
+    monkeypatch.chdir(tmp_path)
     stored = tmp_path / "runs" / "run.toml"
     stored.write_text(experiment.resolved, encoding="utf-8")
     again = fresh(stored)
