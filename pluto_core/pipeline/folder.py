@@ -174,7 +174,7 @@ class CacheFolder:
         """Return for each builder the rows of the listing that lack its sample and, unless `retry`, did not fail to give it."""
         keys = listings.keys_of(listing)
         known = self.index()
-        failed = frozenset() if retry else {key for key, failure in self.failures().items() if not failure.shard}
+        failed = frozenset() if retry else self.given_up()
         todo = {}
         for tag in tags:
             rows = np.flatnonzero(known.places_of(tag, keys) < 0)
@@ -206,6 +206,10 @@ class CacheFolder:
         """Return the last failure by builder tag and scenario key."""
         return failures.read(self.path)
 
+    def given_up(self) -> frozenset[tuple[str, str]]:
+        """Return tag and scenario key of what failed to give a sample; one that failed when it was read is computed again."""
+        return frozenset(key for key, failure in self.failures().items() if not failure.shard)
+
     def tidy(self, note: Note = _silent) -> Index:
         """Take over what dead runs left, move unreadable shards away, merge failures, and return the new index."""
         before = (Index.read(self.path) if self.store.suffix else None) or index.EMPTY
@@ -232,13 +236,14 @@ class CacheFolder:
             yield
 
     def note_failed(self, damaged: Mapping[str, Sequence[Damage]]) -> None:
-        """Make samples that failed when they were read, by name of shard, rows of the failures."""
+        """Make samples that failed when they were read, by name of shard, rows of the failures where those can be written."""
         found = [
             failures.Failure.of_value(one.key, shard=name, reason=one.reason, detail=one.detail)
             for name, some in damaged.items()
             for one in some
         ]
-        with self.gate():
+        # Whoever only reads, from a read-only disk or through links, is to hear of the sample and not of this.
+        with contextlib.suppress(OSError, PlutoError), self.gate():
             failures.append(self.path, filter(None, found))
 
     def _without_failed(self, note: Note) -> Index:
@@ -263,7 +268,7 @@ class CacheFolder:
         """Leave damaged values, by name of shard, out of the index from now on; the cache step computes them again."""
         rows = [(name, one.key.decode(errors="surrogateescape"), one) for name, found in damaged.items() for one in found]
         lines = [json.dumps({"shard": name, "key": key, "reason": one.reason, "detail": one.detail}) for name, key, one in rows]
-        with self.gate():
+        with explained(self.path), self.gate():
             place = self.path / DAMAGED
             before = content(place) if place.exists() else b""
             write_file(place, before + "".join(line + "\n" for line in lines).encode())
@@ -292,7 +297,8 @@ class CacheFolder:
         """Refuse links in the place of what is written or cleared away: what they lead to is not of this cache."""
         for name in (LOCKS, SEALED, UNSEALED, ASIDE, listings.FOLDER, failures.FOLDER, failures.NAME):
             if (self.path / name).is_symlink():
-                message = f"{self.path / name} is a link, and a cache that is written holds its files itself; replace the link"
+                advice = "put the whole cache where it leads, and name that in cache.path"
+                message = f"{self.path / name} is a link, and a cache that is written holds its files itself; {advice}"
                 raise PlutoError(message)
 
     def _refuse_strangers(self) -> None:

@@ -200,7 +200,7 @@ class Workspace:
         """Return how much of the listing is in the cache by now, whoever computed it."""
         keys, known = np.unique(keys_of(self.listing)), self.folder.index()
         missing = np.setdiff1d(keys, known.keys[known.complete(self.builders.tags)])
-        failed = np.isin(missing, np.asarray([key.encode() for _, key in self.folder.failures()], np.bytes_)).sum()
+        failed = np.isin(missing, np.asarray([key.encode() for _, key in self.folder.given_up()], np.bytes_)).sum()
         text = f"{len(keys) - len(missing):,} of {len(keys):,} scenarios are in the cache by now"
         return text + (f", {failed:,} failed" if failed else "") + (": the whole is done" if failed == len(missing) else "")
 

@@ -70,6 +70,7 @@ def test_what_fails_when_read_is_a_row(folder):
     assert (failure.scenario.key, failure.reason) == (key, Reason.DAMAGED_VALUE)
     assert failure.shard in {stamp.name for stamp in folder.shards.sealed()}
     assert {json.loads(line)["shard"] for line in (folder.path / NAME).read_text().splitlines()} == {failure.shard}
+    assert not folder.given_up()
     folder.tidy()
     assert len(folder.missing(world.listing(2, 4), TAGS)["agents"]) == 1
 
@@ -125,6 +126,16 @@ def test_a_cache_that_cannot_be_written_is_read_all_the_same(folder, monkeypatch
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr("pluto_core.pipeline.failures.append", refuse)
+    with pytest.raises(SampleError, match=Reason.DAMAGED_VALUE.value):
+        folder.reader(TAGS, verify=True).get_many([key])
+
+
+def test_a_cache_of_links_is_read_all_the_same(folder, tmp_path):
+    """Where shards lie elsewhere and nothing is written, the error is that of the sample, and not that of the link."""
+    key = spoil(folder)
+    folder.index()
+    (folder.path / "shards").rename(tmp_path / "elsewhere")
+    (folder.path / "shards").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SampleError, match=Reason.DAMAGED_VALUE.value):
         folder.reader(TAGS, verify=True).get_many([key])
 
