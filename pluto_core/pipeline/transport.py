@@ -27,6 +27,8 @@ from pluto_core.places.remote import RemotePath, download, upload
 
 INVENTORY = "pushed.json"
 FORMAT = 1
+_LARGEST_INVENTORY = 1 << 30
+"""Bytes: a store of one file a value has two million of them for a million scenarios, and names each in 170 bytes."""
 _TRIES = 2
 _BLOCK = 1 << 20
 
@@ -221,10 +223,10 @@ def _inventory(url: str, scratch: Path) -> tuple[Files, Manifest | None]:
     """Return what was pushed to a URL; nothing and None where nothing was, or the first push was cut off."""
     if not RemotePath(url=f"{url}/{INVENTORY}", copies=_no_copies(str(scratch))).is_file():
         return {}, None
-    for name in (INVENTORY, manifest.NAME):
-        download(f"{url}/{name}", scratch / name, LARGEST)
+    download(f"{url}/{INVENTORY}", scratch / INVENTORY, _LARGEST_INVENTORY)
+    download(f"{url}/{manifest.NAME}", scratch / manifest.NAME, LARGEST)
     try:
-        plain = parsed(content(scratch / INVENTORY))
+        plain = parsed(content(scratch / INVENTORY, _LARGEST_INVENTORY))
         if plain["format"] != FORMAT:
             raise PlutoError(f"{url}/{INVENTORY} has format {plain['format']}, this program reads {FORMAT}")
         files: Files = {str(name): {"size": int(one["size"]), "digest": one["digest"]} for name, one in plain["files"].items()}

@@ -228,6 +228,8 @@ def download(url: str, path: Path, most: int) -> None:
     """
     try:
         _attempts(lambda: _get(url, path, most))
+    except _TooLongError as error:
+        raise PlutoError(f"{url}: {error.strerror}") from None
     except (OSError, ValueError) as error:
         raise PlutoError(_refused(url, error)) from error
 
@@ -237,7 +239,7 @@ def _get(url: str, path: Path, most: int) -> None:
 
     def refuse(_size: int | None, value: int, **_more: Any) -> None:
         if value > most:
-            raise _TooLongError(errno.EFBIG, f"more than {most:,} bytes arrived", url)
+            raise _TooLongError(errno.EFBIG, f"more than {most:,} bytes arrived; did it change meanwhile? Start again", url)
 
     system, inside = _system(url)
     system.get_file(inside, str(path), callback=load("fsspec.callbacks:Callback")(hooks={"limit": refuse}))

@@ -128,16 +128,28 @@ def test_a_push_that_was_cut_off_is_no_cache_and_goes_on(cached, url, tmp_path, 
     assert cache_world.content(copy) == cache_world.content(cached)
 
 
-def test_a_damaged_file_never_becomes_part_of_a_cache(cached, url, tmp_path):
-    """A changed byte at the URL is found by its digest; nothing half is left."""
+def test_the_inventory_of_a_million_scenarios_can_be_pulled(tmp_path):
+    """One file a value and two builders: what is pushed then is not longer than what is read."""
+    folder = cache_world.folder_at(tmp_path / "here", "files")
+    cache_world.cache(folder, cache_world.listing(2, 20))
+    push(folder, f"file://{tmp_path}/away")
+    inventory = tmp_path / "away" / INVENTORY
+    files = len(json.loads(inventory.read_bytes())["files"])
+    assert files > 2 * 40
+    assert 2_000_000 * inventory.stat().st_size / files < transport._LARGEST_INVENTORY
+
+
+@pytest.mark.parametrize("more", [b"", b"more"], ids=["as long", "longer"])
+def test_a_damaged_file_never_becomes_part_of_a_cache(cached, url, tmp_path, more):
+    """What changed at the URL is found by its digest or length, and told as such; nothing half is left."""
     push(cached, url)
     system, path = fsspec.core.url_to_fs(url)
     names = [name for name in json.loads(system.cat_file(f"{path}/{INVENTORY}"))["files"] if name.startswith("shards/")]
     content = bytearray(system.cat_file(f"{path}/{names[0]}"))
     content[len(content) // 2] ^= 1
-    system.pipe_file(f"{path}/{names[0]}", bytes(content))
+    system.pipe_file(f"{path}/{names[0]}", bytes(content) + more)
     copy = another(cached, tmp_path / "there")
-    with pytest.raises(PlutoError, match="is not what was pushed"):
+    with pytest.raises(PlutoError, match=r"is not what was pushed|did it change"):
         pull(url, copy)
     assert not [one for one in (copy.path / "shards").iterdir() if one.name.startswith(".") or one.name in names[0]]
 
