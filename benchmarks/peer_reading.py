@@ -5,9 +5,9 @@
 Needs nuplan-devkit (docs/coming-from-nuplan-devkit.md). What is read is what PLUTO's features need: 101 poses of the ego
 vehicle from 2 s ago to 8 s ahead, everything that was tracked in those frames, lights, route, goal, and the lanes, connectors
 and crosswalks within 120 m. The devkit is asked through its public interface, as feature builders ask it. Before anything is
-measured, both are compared: poses, boxes, lights, route and map objects must be the same. Ours is measured for one scenario by
-itself and for 24 of each log together, as the cache step reads them. Maps are open on both sides before the clock starts. It
-counts the time of a processor, which other programs change least.
+measured, both are compared: poses, boxes, lights, route, goal and ids of map objects must be the same. Ours is measured for one
+scenario by itself and for 24 of each log together, as the cache step reads them. Maps are open on both sides before the clock
+starts. It counts the time of a processor, which other programs change least.
 """
 
 import argparse
@@ -88,22 +88,41 @@ def ours_of_map(scene: Scene) -> Mapping[Layer, np.ndarray]:
     return {layer: scene.map.near(layer, center, RADIUS_M) for layer in LAYERS}
 
 
+def cells(boxes: Sequence[Any]) -> np.ndarray:
+    """Return x, y, heading, width, length of the devkit's boxes, in an order of their own."""
+    rows = [(*box.center.serialize(), box.box.width, box.box.length) for box in boxes]
+    return np.array(sorted(rows), np.float64).reshape(-1, 5)
+
+
+def same(ours: Sequence[Any], theirs: Any) -> None:
+    """Prove that rows of x, y, heading and more are the same, whatever their order and whole turns."""
+    found = np.array(sorted(map(tuple, ours)), np.float64).reshape(-1, theirs.shape[-1])
+    np.testing.assert_allclose(np.delete(found, 2, axis=1), np.delete(theirs, 2, axis=1), atol=1e-6)
+    np.testing.assert_allclose(np.cos(found[:, 2] - theirs[:, 2]), 1.0, atol=1e-12)
+
+
 def compare(scene: Scene, scenario: Any) -> None:
     """Prove that both read the same."""
-    expected = np.array([[state.rear_axle.x, state.rear_axle.y] for state in poses(scenario)])
-    np.testing.assert_allclose(scene.ego.position, expected, atol=1e-6)
+    expected = np.array([state.rear_axle.serialize() for state in poses(scenario)])
+    np.testing.assert_allclose(scene.ego.position, expected[:, :2], atol=1e-6)
+    np.testing.assert_allclose(np.cos(scene.ego.heading - expected[:, 2]), 1.0, atol=1e-12)
+    tracks, still = scene.tracks, scene.static_objects
     for step, tracked in enumerate(frames(scenario)):
-        theirs = sorted((box.center.x, box.center.y) for box in tracked.get_agents())
-        valid = scene.tracks.valid[:, step]
-        np.testing.assert_allclose(sorted(map(tuple, scene.tracks.position[valid, step])), theirs, atol=1e-6)
-    now = scene.lights.step == scene.present
-    assert sorted(scene.lights.connector_id[now].tolist()) == sorted(int(one.lane_connector_id) for one in lights(scenario))
+        seen = tracks.valid[:, step]
+        ours = np.column_stack([tracks.position[seen, step], tracks.heading[seen, step], tracks.size[seen, step]])
+        same(ours, cells(tracked.get_agents()))
+    ours = np.column_stack([still.position, still.heading, still.size])
+    same(ours, cells(scenario.initial_tracked_objects.tracked_objects.get_static_objects()))
+    told = sorted((int(one.lane_connector_id), int(one.status)) for one in lights(scenario))
+    assert sorted(zip(*(column.tolist() for column in scene.lights.at(scene.present)), strict=True)) == told
     route, goal = way(scenario)
     assert scene.route.tolist() == [int(one) for one in route]
     assert (scene.goal is None) == (goal is None)
+    if scene.goal is not None:
+        np.testing.assert_allclose(scene.goal[:2], goal.serialize()[:2], atol=1e-6)
     near = objects(scenario)
     for layer, rows in ours_of_map(scene).items():
-        assert len(rows) == len(near[LAYERS[layer]]), layer
+        assert rows.tolist() == sorted(scene.map.row(layer, int(one.id)) for one in near[LAYERS[layer]]), layer
 
 
 def chosen(source: NuPlanSource, finder: Finder, count: int) -> list[tuple[ScenarioId, Any]]:
@@ -164,7 +183,7 @@ def main() -> None:
     pairs = chosen(source, Finder(DevkitSourceConfig(arguments={**places, **more})), told.scenarios)
     for identity, scenario in pairs:
         compare(source.load(identity, WINDOW), scenario)
-    print(f"{len(pairs)} scenarios: poses, boxes, lights, routes and map objects are the same\n")
+    print(f"{len(pairs)} scenarios: poses, boxes, lights, routes, goals and map objects are the same\n")
     logs: dict[str, list[ScenarioId]] = {}
     for one in sorted(source.list(ScenarioFilter()).ids(), key=lambda one: (one.log, one.start_us)):
         logs.setdefault(one.log, []).append(one)

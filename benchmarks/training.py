@@ -3,7 +3,9 @@
 The bare step is what nobody can leave out: forward, losses, backward, clipping, AdamW, on batches that lie in memory. The
 trainer takes the same batches from the cache and does all it does: loading, curves, checks for NaN, the schedule, a log, a
 checkpoint at the end of its epoch. Both are measured in turn, in one process, several rounds after one that does not count;
-medians are printed, and the spread of the rounds. The samples are those of a synthetic town that the program writes.
+medians are printed, and the spread of the rounds. The overhead is the median of what the rounds say one by one, for the machine
+changes between rounds: it is not what the two medians beside it would give. A step of the trainer is without the waiting for
+data, which stands by itself. The samples are those of a synthetic town that the program writes.
 
     python benchmarks/training.py
     python benchmarks/training.py --batch-size 32 --set model.dim=128 --set model.encoder_depth=4 --set model.decoder_depth=4
@@ -77,7 +79,8 @@ def main() -> None:
     print(
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, {options.rounds} rounds of {options.samples} samples\n"
     )
-    print("| samples a batch | loading processes | bare step, ms | step of the trainer, ms | overhead | waiting | samples/s |")
+    columns = ("samples a batch", "loading processes", "bare step, ms", "step of the trainer, ms", "overhead, by round")
+    print(f"| {' | '.join((*columns, 'waiting', 'samples/s'))} |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as spare:
         work = (options.work or Path(spare)).resolve()
