@@ -168,10 +168,14 @@ class _Measurement:
         """Measure features and cache where they are asked for, and return what holds samples to load."""
         workspace, source = self.workspace, self.workspace.lister
         folder, problems = existing_cache(workspace)
+        known = folder.manifest.tags if folder else ()
+        lacking = [tag for tag in workspace.builders.tags if tag not in known]
+        if folder and lacking:  # opened for these it would be a cache of them from now on
+            problems = (f"{short(workspace.cache_path)} holds nothing of {', '.join(lacking)} yet",)
         if source is None:
-            return self._without_source(asked, folder, problems)
+            return self._without_source(asked, None if lacking else folder, problems)
         workspace.listing = scenarios_of(workspace, source, folder)
-        cached = folder is not None and len(workspace.stored) > 0
+        cached = not lacking and len(workspace.stored) > 0
         computed = {stages.FEATURES, stages.CACHE}.intersection(asked)
         if cached and not computed:
             return workspace
@@ -194,10 +198,8 @@ class _Measurement:
     def _without_source(self, asked: Sequence[str], folder: CacheFolder | None, problems: Sequence[str]) -> Workspace:
         workspace = self.workspace
         if folder is None:
-            nowhere = (
-                f"there is no cache at {workspace.cache_path} to load from; do the step first: pluto run FILE --only cache"
-            )
-            raise PlutoError("\n".join(problems) or nowhere)
+            nowhere = "\n".join(problems) or f"there is no cache at {workspace.cache_path} to load from"
+            raise PlutoError(f"{nowhere}; do the step first: pluto run FILE --only cache")
         if stages.FEATURES in asked:
             only = workspace.experiment.cache.only
             self.left_out[stages.FEATURES] = "cache.only is true" if only else "the experiment has no [source]"

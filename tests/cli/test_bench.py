@@ -17,8 +17,8 @@ FAST = (*PLACE, "--seconds", 0.05, "--rounds", 2)
 
 
 def files(folder):
-    """Return the names of all files below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Return all files below a folder, and what they hold."""
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
 def by_name(found, part):
@@ -103,6 +103,19 @@ def test_bench_of_a_cache_made_from_something_else(cached, here):
     before = files(here)
     found = told(cached("bench", "small.toml", *FAST, "--set", "source.edition=2", "--only", "loader", "--json"))
     assert found["about"]["loader"].endswith("samples made for this (the cache cache was made from something else)")
+    assert files(here) == before
+
+
+@pytest.mark.parametrize("alone", ["true", "false"])
+def test_bench_of_a_cache_that_lacks_a_builder(cached, here, alone):
+    """A target that was never computed does not become one of the cache; samples are made for it, or the step is named."""
+    (here / "more.toml").write_text(EXPERIMENT + '\n[[features]]\nuse = "ego_history"\n', encoding="utf-8")
+    before = files(here)
+    ended = cached("bench", "more.toml", *FAST, "--only", "loader", "--json", "--set", f"cache.only={alone}")
+    if alone == "false":
+        assert told(ended)["about"]["loader"].endswith("samples made for this (cache holds nothing of ego_history yet)")
+    else:
+        assert "cache holds nothing of ego_history yet; do the step first" in ended.err
     assert files(here) == before
 
 
