@@ -9,6 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from pluto_core.plan import Plan
     from pluto_core.scene import ScenarioId
+    from pluto_core.settings import LoaderSettings
     from pluto_core.sketch import Sketch
 
 
@@ -28,6 +29,11 @@ class ExperimentView(Protocol):
 
     name: str
     steps: Sequence[str]
+
+    @property
+    def loader(self) -> "LoaderSettings":
+        """Return `[loader]`."""
+        ...
 
     def selected(self, section: str) -> Sequence[Selection]:
         """Return what a section selects, in the order of the file; empty where the section is absent."""

@@ -342,8 +342,10 @@ class BatchSource(Protocol):
     """The batches of one part (train, val, test), as a function of seed, epoch, rank and position."""
 
     sample_spec: SampleSpec
-    batch_size: int
-    """Samples in a batch of one rank."""
+
+    def batch_size(self, *, world: int = 1) -> int:
+        """Return the samples in a full batch of each of `world` ranks."""
+        ...
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches of an epoch on each of `world` ranks."""

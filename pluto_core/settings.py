@@ -8,6 +8,7 @@ from typing import Literal
 import attrs
 
 from pluto_core.component import setting
+from pluto_core.errors import PlutoError
 
 Step = Literal["cache", "train", "validate", "test"]
 STEPS: tuple[Step, ...] = ("cache", "train", "validate", "test")
@@ -56,8 +57,13 @@ class CacheSettings:
 class LoaderSettings:
     """`[loader]`: how samples become batches."""
 
-    batch_size: int = setting(32, "Samples in a training batch of one process.", minimum=1)
-    eval_batch_size: int | None = setting(None, "Samples in a batch of validation and test; unset: `batch_size`.", minimum=1)
+    batch_size: int = setting(32, "Samples in a training batch; `batch_size_of` says of how many devices.", minimum=1)
+    batch_size_of: Literal["device", "all"] = setting(
+        "device", "Whether `batch_size` is that of each device, or of all devices together, which share it evenly."
+    )
+    eval_batch_size: int | None = setting(
+        None, "Samples in a batch of validation and test on one device; unset: as `batch_size` says.", minimum=1
+    )
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
     threads: int | None = setting(
         None,
@@ -87,3 +93,20 @@ class LoaderSettings:
     on_damaged: Literal["error", "replace"] = setting("error", "A value that cannot be read: stop, or take another sample.")
     verify: bool = setting(default=False, help="Prove every sample that is read: checksum, spec, and what its builder asks.")
     poison: bool = setting(default=False, help="Overwrite buffers before they are used again, to find code that keeps views.")
+
+
+def device_share(batch_size: int, devices: int) -> int:
+    """Return how many samples of a batch of all devices each of them takes.
+
+    Raises:
+        PlutoError: They cannot share it evenly.
+    """
+    share, rest = divmod(batch_size, devices)
+    if rest:
+        near = f"{share * devices} or {(share + 1) * devices}" if share else f"{devices}"
+        message = (
+            f'loader.batch_size is {batch_size} and that of all devices together (loader.batch_size_of = "all"), but {devices} '
+            f"devices cannot share it evenly; make it {near}"
+        )
+        raise PlutoError(message)
+    return share

@@ -1,6 +1,11 @@
 """What the Lightning plugin offers."""
 
+from collections.abc import Iterable
+
 from pluto_core import Component, hookimpl
+from pluto_core.errors import Mistake
+from pluto_core.moments import ExperimentView
+from pluto_lightning import checks
 
 
 @hookimpl
@@ -131,3 +136,9 @@ def pluto_register_objectives() -> list[Component]:
             summary="Distance of the nearest mode, and which mode that is.",
         ),
     ]
+
+
+@hookimpl
+def pluto_check_experiment(experiment: ExperimentView) -> Iterable[Mistake]:
+    """Return what an experiment asks of the trainer and cannot have."""
+    return checks.mistakes(experiment)

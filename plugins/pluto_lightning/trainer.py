@@ -24,6 +24,7 @@ from pluto_lightning.devices import plain_endings, spread_over, world_of
 from pluto_lightning.lr_scaling import Scaling
 from pluto_lightning.module import PlannerModule
 from pluto_lightning.randomness import RandomState, seed_all
+from pluto_lightning.step_size import StepSize
 
 _FOLDER, _LAST = "checkpoints", "last.ckpt"
 _KEPT_MODES = 6
@@ -52,7 +53,8 @@ class LightningTrainer:
         seed_all(job.seed)
         train = job.parts["train"]
         steps = -(-train.count(world=self._world) // self._config.accumulate)
-        scaling = self._scaling(train.batch_size)
+        size = StepSize(of_device=train.batch_size(world=self._world), devices=self._world, accumulated=self._config.accumulate)
+        scaling = self._scaling(size, train.batch_size())
         module = PlannerModule(
             job,
             epochs=self._config.epochs,
@@ -63,6 +65,7 @@ class LightningTrainer:
         )
         if self._config.summary_depth:
             self._note(str(ModelSummary(module, max_depth=self._config.summary_depth)))
+        self._note(size.text())
         if scaling.rule != "none":
             self._note(scaling.text())
         curves, best = Curves(lines=not job.interactive), self._best(job)
@@ -79,7 +82,7 @@ class LightningTrainer:
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
         if best is not None and best.best_model_path:
             files = {"checkpoint (best)": Path(best.best_model_path), **files}
-        return StepResult(numbers=_numbers(module, curves), files=files)
+        return StepResult(numbers={**_numbers(module, curves), "batch_size": size.numbers()}, files=files)
 
     def _fit(self, trainer: pl.Trainer, module: PlannerModule, job: TrainingJob, checkpoint: Path | None) -> None:
         def batches(part: str) -> EpochBatches:
@@ -99,10 +102,9 @@ class LightningTrainer:
                 weights_only=True,
             )
 
-    def _scaling(self, batch_size: int) -> Scaling:
+    def _scaling(self, size: StepSize, batch_size: int) -> Scaling:
         config = self._config
-        samples = batch_size * self._world * config.accumulate
-        return Scaling(rule=config.lr_scaling, samples=samples, meant_for=config.lr_batch_size or batch_size)
+        return Scaling(rule=config.lr_scaling, samples=size.samples, meant_for=config.lr_batch_size or batch_size)
 
     def _best(self, job: TrainingJob) -> ModelCheckpoint | None:
         """Return what keeps the best checkpoints; None where nothing tells which are."""

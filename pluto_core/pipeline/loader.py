@@ -80,7 +80,6 @@ class BatchLoader:
         self._crews = Crews(self._filler, workers=settings.workers, slots=slots)
         self._slots = slots
         self._ring: Ring | None = None
-        self.batch_size = self._sampler.batch_size
         self.sample_spec: SampleSpec = layout.spec
         """Spec of every array of a batch, without the rows' axis."""
         self.roles = layout.roles
@@ -94,6 +93,14 @@ class BatchLoader:
     def replaced(self) -> dict[str, Replacement]:
         """Return damaged samples that others stood in for, by key; also those of processes that were forked from this one."""
         return self._replaced.all()
+
+    def batch_size(self, *, world: int = 1) -> int:
+        """Return the samples in a full batch of each of `world` ranks.
+
+        Raises:
+            PlutoError: They cannot share a batch of all devices evenly.
+        """
+        return self._sampler.rank_rows(world)
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches of an epoch on each of `world` ranks."""
@@ -226,13 +233,21 @@ def _threads(settings: LoaderSettings, world: int) -> int:
 
 def _sampler(listing: Listing, settings: LoaderSettings, seed: int, part: str) -> Sampler:
     own_seed = int(generator(seed, "part", part).integers(2**63))
-    limit = getattr(settings, f"limit_{part}_batches")
+    limit, shared = getattr(settings, f"limit_{part}_batches"), settings.batch_size_of == "all"
     if part != TRAIN:
-        size = settings.eval_batch_size or settings.batch_size
-        return Sampler(len(listing), batch_size=size, seed=own_seed, shuffle=False, drop_last=False, limit_batches=limit)
+        return Sampler(
+            len(listing),
+            batch_size=settings.eval_batch_size or settings.batch_size,
+            shared=shared and settings.eval_batch_size is None,
+            seed=own_seed,
+            shuffle=False,
+            drop_last=False,
+            limit_batches=limit,
+        )
     return Sampler(
         len(listing),
         batch_size=settings.batch_size,
+        shared=shared,
         seed=own_seed,
         shuffle=settings.shuffle,
         drop_last=settings.drop_last,

@@ -1,6 +1,6 @@
 """Which samples stand in which batch: pure functions of seed and epoch, the same on every rank.
 
-An epoch is one order of rows, cut into steps of `batch_size * world` rows; each rank takes its contiguous share of every
+An epoch is one order of rows, cut into steps of all ranks together; each rank takes its contiguous share of every
 step, so that the rows of a step depend on the global batch size alone. Where the last step is not full and is kept, every
 rank still has the same number of batches and none is empty, without a row left out or seen twice:
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pluto_core.errors import PlutoError
 from pluto_core.listing import Names
 from pluto_core.pipeline.randomness import generator
+from pluto_core.settings import device_share
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
@@ -51,7 +52,9 @@ class Sampler:
 
     size: int = attrs.field(validator=attrs.validators.ge(0))
     batch_size: int = attrs.field(kw_only=True, validator=attrs.validators.ge(1))
-    """Rows in a batch of one rank."""
+    """Rows in a batch of one rank, or of all where `shared` says so."""
+    shared: bool = attrs.field(kw_only=True, default=False)
+    """Whether the ranks share `batch_size` rows evenly."""
     seed: int = attrs.field(kw_only=True)
     shuffle: bool = attrs.field(kw_only=True)
     """Whether every epoch has an order of its own; else it is 0, 1, 2, and so on."""
@@ -63,6 +66,14 @@ class Sampler:
     """Whether an epoch draws `size` rows with replacement."""
     limit_batches: int | float | None = attrs.field(kw_only=True, default=None)
     """At most so many batches a rank (integer), or this share of them (float, at least one batch)."""
+
+    def rank_rows(self, world: int = 1) -> int:
+        """Return the rows in a full batch of each of `world` ranks.
+
+        Raises:
+            PlutoError: They cannot share the batch evenly.
+        """
+        return device_share(self.batch_size, world) if self.shared else self.batch_size
 
     def order(self, epoch: int) -> Rows:
         """Return the rows of an epoch in order, before they are cut into batches."""
@@ -92,7 +103,7 @@ class Sampler:
         """Return the number of batches of an epoch on each of `world` ranks.
 
         Raises:
-            PlutoError: There are too few rows for one batch on every rank.
+            PlutoError: There are too few rows for one batch on every rank, or the ranks cannot share one evenly.
         """
         return len(self._steps(world))
 
@@ -109,7 +120,7 @@ class Sampler:
         rows = self.size if self.weights is None or self.replacement else int(np.count_nonzero(self.weights))
         steps = self._whole_steps(rows, world)
         if rows and not steps:
-            message = f"{rows} samples are fewer than one batch of {self.batch_size} on each of {world} ranks"
+            message = f"{rows} samples are fewer than one batch of {self.rank_rows(world)} on each of {world} ranks"
             raise PlutoError(f"{message}; lower the batch size, keep the last batch, or use fewer ranks")
         if self.limit_batches is None or not steps:
             return steps
@@ -118,7 +129,8 @@ class Sampler:
         return steps[:limit]
 
     def _whole_steps(self, rows: int, world: int) -> list[int]:
-        step = self.batch_size * world
+        own = self.rank_rows(world)
+        step = own * world
         full, rest = divmod(rows, step)
         if self.drop_last or not rest:
             return [step] * full
@@ -126,7 +138,7 @@ class Sampler:
             return [step] * full + [rest]
         if not full:
             return []
-        if self.batch_size == 1:
+        if own == 1:
             return [step] * (full - 1) + [step + rest]
         both = step + rest
         return [step] * (full - 1) + [both - both // 2, both // 2]

@@ -64,7 +64,7 @@ def measure(
         workspace.release()
     largest = max(batch.size for batch in held)
     held = [batch for batch in held if batch.size == largest]  # the last one of an epoch may be smaller
-    batches = TimedBatches(source.sample_spec, source.batch_size, held, rounds, seconds, progress)
+    batches = TimedBatches(source.sample_spec, source.batch_size(), held, rounds, seconds, progress)
     began = time.perf_counter()
     job = training_job(workspace, place, {"train": batches}, interactive=False)
     context = attrs.evolve(workspace.context(run_dir=place), note=_silent)
@@ -103,7 +103,8 @@ class TimedBatches(BatchSource):
     """Batches in memory that note how long the trainer is busy with each, and end its training when all is measured."""
 
     sample_spec: SampleSpec
-    batch_size: int
+    samples: int
+    """Of a full batch."""
     held: Sequence[SampleBatch]
     rounds: int
     seconds: float
@@ -112,6 +113,11 @@ class TimedBatches(BatchSource):
     """When the first batch was asked for."""
     steps_s: list[float] = attrs.field(factory=list[float])
     """Mean time of a step, round by round."""
+
+    def batch_size(self, *, world: int = 1) -> int:
+        """Return the samples of a full batch."""
+        del world
+        return self.samples
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches of the epoch."""

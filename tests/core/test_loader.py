@@ -122,7 +122,7 @@ def test_a_loader_is_a_batch_source():
     made = loader()
     source: BatchSource = made
     assert source.count() == 5
-    assert source.batch_size == 8
+    assert source.batch_size() == source.batch_size(world=2) == 8
     assert source.sample_spec == SPEC
 
 
@@ -350,6 +350,15 @@ def test_evaluation_is_whole_and_in_order():
     numbers = [batch.arrays["number"].tolist() for batch in made.batches(0)]
     assert [len(batch) for batch in numbers] == [12, 12, 12, 4]
     assert [number for batch in numbers for number in batch] == list(range(40))
+
+
+def test_a_batch_of_all_devices_is_shared():
+    """Training and, where it has no size of its own, validation cut the batch into equal shares of the ranks."""
+    made = loader(batch_size=8, batch_size_of="all")
+    assert (made.batch_size(), made.batch_size(world=2), made.count(world=2)) == (8, 4, 5)
+    assert [batch.size for batch in made.batches(0, rank=1, world=2)] == [4] * 5
+    assert loader(part="val", batch_size=8, batch_size_of="all").batch_size(world=2) == 4
+    assert loader(part="val", batch_size=8, batch_size_of="all", eval_batch_size=12).batch_size(world=2) == 12
 
 
 def test_type_weights_concern_training():

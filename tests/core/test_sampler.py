@@ -79,6 +79,29 @@ def test_a_step_depends_on_the_global_batch_size_alone():
         assert whole.tolist() == np.concatenate(halves).tolist()
 
 
+@given(size=st.integers(8, 200), share=st.integers(1, 9), world=st.integers(1, 4), drop_last=st.booleans())
+def test_ranks_share_a_batch_of_all(size, share, world, drop_last):
+    """A batch of all ranks is what batches of each are, whose sizes add up to it."""
+    if drop_last and size < share * world:
+        return
+    whole = sampler(size, batch_size=share * world, shared=True, drop_last=drop_last)
+    each = sampler(size, batch_size=share, drop_last=drop_last)
+    assert whole.rank_rows(world) == each.rank_rows(world) == share
+    for rank in range(world):
+        found, wanted = (list(made.batch_rows(3, rank, world)) for made in (whole, each))
+        assert [rows.tolist() for rows in found] == [rows.tolist() for rows in wanted]
+
+
+def test_a_batch_of_all_that_does_not_divide_is_refused():
+    """The message names the setting and the numbers near by."""
+    made = sampler(100, batch_size=30, shared=True)
+    assert made.count(3) == 4
+    with pytest.raises(PlutoError, match=r"loader\.batch_size is 30 .* 4 devices cannot share it evenly; make it 28 or 32$"):
+        made.count(4)
+    with pytest.raises(PlutoError, match=r"make it 4$"):
+        sampler(100, batch_size=3, shared=True).rank_rows(4)
+
+
 def test_orders_differ_by_epoch_and_seed_and_repeat_otherwise():
     """The order is a function of seed and epoch."""
     first = sampler(100).order(0).tolist()

@@ -38,7 +38,7 @@ class FakeTrainer:
         train, path = job.parts["train"], job.run_dir / "last.pt"
         model = job.make_model().train()
         objective = job.make_objective(model)
-        optimizer = job.make_optimizer()(model, batch_size=train.batch_size)
+        optimizer = job.make_optimizer()(model, batch_size=train.batch_size())
         schedule, when = job.make_schedule()(optimizer, epochs=self._epochs, steps_per_epoch=train.count())
         parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         done = self._restore(path, parts) if path.is_file() else 0

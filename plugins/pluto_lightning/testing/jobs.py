@@ -64,10 +64,9 @@ class Watched:
         """Return the spec of the batches."""
         return self.source.sample_spec
 
-    @property
-    def batch_size(self) -> int:
-        """Return the number of samples in a batch."""
-        return self.source.batch_size
+    def batch_size(self, *, world: int = 1) -> int:
+        """Return the number of samples in a batch of a rank."""
+        return self.source.batch_size(world=world)
 
     def count(self, *, world: int = 1) -> int:
         """Return the number of batches."""

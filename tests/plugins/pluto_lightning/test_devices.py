@@ -35,7 +35,10 @@ def test_one_device_needs_no_processes():
 
 @pytest.mark.usefixtures("_two_processes")
 def test_two_processes_train_one_model(fit, world, capfd):
-    """Each takes its share of every epoch, one prints; curves, numbers and the checkpoint come back; a second go continues."""
+    """Each takes its share of every epoch, one prints; curves, numbers and the checkpoint come back.
+
+    A second go continues, also where the size of a batch is told for all devices together.
+    """
     result, folder = fit(settings={"devices": 2, "epochs": 2}, make_model=world.model)
     assert result.numbers["epochs"] == 2
     assert capfd.readouterr().out.count("epoch 2 of 2") == 1
@@ -43,7 +46,11 @@ def test_two_processes_train_one_model(fit, world, capfd):
     stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["global_step"] == 2 * 16 / 4 / 2
     assert len(stored["callbacks"]["RandomState"]["ranks"]) == 2
-    result, _ = fit(settings={"devices": 2, "epochs": 3}, make_model=world.model)
+    assert result.numbers["batch_size"] == {"of_device": 4, "devices": 2, "accumulated": 1, "samples": 8}
+    parts = {part: world.loader(part, count, batch_size=8, batch_size_of="all") for part, count in (("train", 16), ("val", 6))}
+    result, _ = fit(settings={"devices": 2, "epochs": 3}, make_model=world.model, parts=parts)
+    assert result.numbers["batch_size"]["of_device"] == 4
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3 * 16 / 8
     assert [row["epoch"] for row in result.numbers["curves"]] == [0, 1, 2]
 
 
@@ -98,18 +105,21 @@ def mean_distance(outputs, batch, *, training):
 @pytest.mark.usefixtures("_two_processes")
 @pytest.mark.parametrize("samples", [16, 20])
 def test_two_processes_are_one_with_the_global_batch(samples, fit, world):
-    """Two processes of two samples a batch end with the weights of one process of four; each sample is seen once an epoch."""
+    """Two processes end with the weights of one, by settings that say the same of both; each sample is seen once an epoch."""
     changes = {"make_model": Steady, "make_objective": lambda _model: mean_distance}
     ends = {}
     for devices in (1, 2):
-        parts = {part: world.loader(part, count, batch_size=4 // devices) for part, count in (("train", samples), ("val", 6))}
-        settings = {"epochs": 3, "devices": devices}
+        sizes = {"batch_size": 4, "batch_size_of": "all"}
+        parts = {part: world.loader(part, count, **sizes) for part, count in (("train", samples), ("val", 6))}
+        settings = {"epochs": 3, "devices": devices, "lr_scaling": "linear"}
         result, folder = fit(f"on-{devices}", settings=settings, parts=parts, callbacks=[Witness()], **changes)
         ends[devices] = result.numbers["curves"], world.weights(folder)
         for epoch in range(3):
             seen = [(folder / f"seen-{epoch}-{rank}.txt").read_text().split() for rank in range(devices)]
             assert len({len(each) for each in seen}) == 1
             assert sorted(itertools.chain.from_iterable(seen)) == [f"{number:04x}" for number in range(samples)]
+        assert result.numbers["batch_size"]["samples"] == 4
+        assert result.numbers["learning_rate"]["factor"] == 1.0
     (alone_rows, alone), (shared_rows, shared) = ends[1], ends[2]
     assert all(torch.allclose(alone[name], shared[name], rtol=1e-5, atol=1e-6) for name in alone)
     for one, other in zip(alone_rows, shared_rows, strict=True):

@@ -44,6 +44,8 @@ def test_a_training_prints_and_stores_it(world, tmp_path):
     made = make_adamw(AdamWConfig(lr=0.01), Context())
     result = trainer.fit(world.job(tmp_path, make_optimizer=lambda: made))
     assert any("learning rate times 2 (equal_variance): 16 samples a step, settings are for 4" in note for note in notes)
+    assert "batches of 4 samples, 4 batches to a step: 16 samples a step" in notes
+    assert result.numbers["batch_size"] == {"of_device": 4, "devices": 1, "accumulated": 4, "samples": 16}
     told = result.numbers["learning_rate"]
     assert (told["factor"], told["lr"]) == (2.0, pytest.approx(0.02))
     stored = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)

@@ -267,7 +267,7 @@ def test_modules_are_listed_before_training(world, tmp_path):
     for depth in (1, 0):
         config = LightningConfig(accelerator="cpu", epochs=1, summary_depth=depth)
         LightningTrainer(config, Context(note=notes.append)).fit(world.job(tmp_path / str(depth)))
-    assert [("ToyModel" in note, "96" in note) for note in notes] == [(True, True)]
+    assert [("ToyModel" in note, "96" in note) for note in notes if not note.startswith("batches of")] == [(True, True)]
 
 
 @pytest.mark.parametrize(
