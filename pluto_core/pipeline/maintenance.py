@@ -20,6 +20,7 @@ from pluto_core.pipeline.index import EMPTY, Index, raw_key
 from pluto_core.pipeline.inspection import Damage, Finding, Inspection, inspect
 from pluto_core.pipeline.locks import owners
 from pluto_core.pipeline.manifest import Manifest
+from pluto_core.pipeline.reader import CacheReader
 from pluto_core.pipeline.shards import ASIDE
 from pluto_core.places.names import file_name
 from pluto_core.protocols import ScenarioSource, SceneBuilder, Worker
@@ -221,7 +222,11 @@ def delete(folder: CacheFolder) -> None:
 
 
 def _recomputed(folder: CacheFolder, recompute: Recompute) -> list[str]:
-    reader = folder.reader([tag for tag, _ in recompute.builders])
+    with contextlib.closing(folder.reader([tag for tag, _ in recompute.builders])) as reader:
+        return _compared(reader, recompute)
+
+
+def _compared(reader: CacheReader, recompute: Recompute) -> list[str]:
     rows = np.unique(np.linspace(0, len(reader.keys) - 1, min(recompute.count, len(reader.keys))).round().astype(np.int64))
     window = Window.union(builder.window for _, builder in recompute.builders)
     different = []

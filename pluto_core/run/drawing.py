@@ -1,5 +1,6 @@
 """What plugins may draw of a step: evaluated scenarios with their sketches."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class Step:
         picked = order[np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))]
         plan = Plan.concatenated(self.judged.plans)
         types = self.workspace.types_of(self.judged.ids)
-        reader = self.workspace.folder.reader(self.workspace.builders.tags)
-        samples = reader.get_many([self.judged.ids[row].key for row in picked])
+        with contextlib.closing(self.workspace.folder.reader(self.workspace.builders.tags)) as reader:
+            samples = reader.get_many([self.judged.ids[row].key for row in picked])
         return [
             Drawable(
                 id=self.judged.ids[row],

@@ -1,5 +1,6 @@
 """Some scenarios by their tokens: their samples, from the cache where it has them, else computed."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -74,9 +75,9 @@ def _stored(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:
     """Return those that the cache holds, if there is one."""
     if not (workspace.cache_path / manifest.NAME).is_file():
         return SomeSamples(Listing.of([]), {})
-    reader = workspace.folder.reader(workspace.builders.tags)
     asked = np.asarray([token.encode() for token in tokens], np.bytes_)
-    return _gathered(reader.listing.take(np.isin(reader.listing.tokens, asked)), lambda one: reader.get_many([one.key])[0])
+    with contextlib.closing(workspace.folder.reader(workspace.builders.tags)) as reader:
+        return _gathered(reader.listing.take(np.isin(reader.listing.tokens, asked)), lambda one: reader.get_many([one.key])[0])
 
 
 def _computed(workspace: Workspace, tokens: Sequence[str]) -> SomeSamples:

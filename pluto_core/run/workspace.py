@@ -22,6 +22,7 @@ from pluto_core.pipeline.loader import BatchLoader
 from pluto_core.pipeline.parts import Part
 from pluto_core.pipeline.progress import Progress
 from pluto_core.pipeline.randomness import generator
+from pluto_core.pipeline.reader import CacheReader
 from pluto_core.pipeline.replacements import Replacement
 from pluto_core.pipeline.selection import Selected, filter_digest, select
 from pluto_core.pipeline.spreading import Spread
@@ -45,7 +46,7 @@ class Workspace:
         self.funnel: list[tuple[str, int]] = []
         self.part: Part | None = None
         """What of the listing the cache step is to compute; None: all of it."""
-        self._loaders: list[BatchLoader] = []
+        self._given: list[tuple[CacheReader, BatchLoader]] = []
 
     def context(self, **more: Any) -> Context:
         """Return what factories learn about this run."""
@@ -271,8 +272,9 @@ class Workspace:
         if workers is not None:
             settings = attrs.evolve(settings, workers=workers)
         augmentations = self.experiment.make_all("augmentations", self.context(sample_spec=self.sample_spec))
+        reader = self.folder.reader(self.builders.tags, verify=settings.verify, make_builders=self.builders)
         loader = BatchLoader(
-            self.folder.reader(self.builders.tags, verify=self.experiment.loader.verify, make_builders=self.builders),
+            reader,
             self.stored.take(rows),
             spec=self.sample_spec,
             augmentations=augmentations if part == "train" and settings.overfit_samples is None else (),
@@ -280,15 +282,16 @@ class Workspace:
             part=part,
             seed=self.experiment.seed,
         )
-        self._loaders.append(loader)
+        self._given.append((reader, loader))
         return loader
 
     def release(self) -> list[Replacement]:
-        """End what gives batches, and return the damaged samples that others stood in for."""
+        """End what gives batches, let go of the cache, and return the damaged samples that others stood in for."""
         replaced: list[Replacement] = []
-        while self._loaders:
-            loader = self._loaders.pop()
+        while self._given:
+            reader, loader = self._given.pop()
             loader.close()
+            reader.close()
             replaced += loader.replaced.values()
         return replaced
 

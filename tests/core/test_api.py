@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pluto_basics.stores_files import FileShards, FilesReader
 from pluto_core import PlutoError, SampleError, api
 from pluto_core.errors import ExperimentError
 from pluto_core.run.workspace import Workspace
@@ -127,6 +128,21 @@ def test_verify_reaches_the_reader(alone, settings):
     part = {"splitter.part": "train", "loader.shuffle": False}
     with pytest.raises((PlutoError, SampleError), match="checksum"):
         list(alone({**part, "loader.verify": True}, print).batches("train").batches(0))
+
+
+def test_released_batches_leave_no_shard_open(alone, monkeypatch):
+    """What a step's batches opened is closed when the step ends, whenever that is collected; later ones open it again."""
+    held, opened, close = [], FileShards.open, FilesReader.close
+    monkeypatch.setattr(FileShards, "open", lambda store, path: held.append(opened(store, path)) or held[-1])
+    monkeypatch.setattr(FilesReader, "close", lambda reader: held.remove(reader) or close(reader))
+    workspace = alone({"splitter.part": "train"}, print)
+    source = workspace.batches("train")
+    for _ in range(2):
+        next(iter(source.batches(0)))
+        assert held
+        workspace.release()
+        assert not held
+        source = workspace.batches("train")
 
 
 def test_unreadable_shards_are_shown(made, settings):
