@@ -157,10 +157,11 @@ class Curves(pl.Callback):
         """Count samples and time, and add up the loss terms: Lightning's own sums do not survive an interruption."""
         del pl_module, batch_idx
         self.samples += batch.size * trainer.world_size
-        self._counted += batch.size
+        counted = outputs["counted"]
+        self._counted += counted
         for name, value in outputs["terms"].items():
             known = self._sums.get(name)
-            self._sums[name] = value.double() * batch.size + (0.0 if known is None else known.to(value.device))
+            self._sums[name] = value.double() * counted + (0.0 if known is None else known.to(value.device))
         self._since = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -188,6 +189,9 @@ class Curves(pl.Callback):
         if trainer.world_size > 1:
             sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self._sums, self._counted = {}, 0
+        if not sums[-1]:
+            message = f"every batch of epoch {trainer.current_epoch} was skipped, so that nothing was learned from it"
+            raise PlutoError(message)
         return {f"train/{name}": float(total / sums[-1]) for name, total in zip(names, sums, strict=False)}
 
     def _fresh(self, values: dict[str, float]) -> dict[str, float]:

@@ -17,6 +17,8 @@ EXPERIMENT = "experiment"
 """Where a checkpoint holds the resolved experiment that made it."""
 LEARNING_RATE = "learning_rate"
 """Where it holds what the rule of scaling made of the optimizer's settings."""
+SKIPPED = "skipped_steps"
+"""Where it holds the steps that were left out because something in them was no number."""
 _MODEL = "model."
 _SHOWN = 3
 

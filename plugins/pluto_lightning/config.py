@@ -26,6 +26,10 @@ class LightningConfig:
     lr_batch_size: int | None = setting(
         None, "Samples of a step that the optimizer's learning rate is meant for; unset: `loader.batch_size`.", minimum=1
     )
+    on_nan: Literal["stop", "skip"] = setting(
+        "stop", "A loss or gradient that is no number: stop, or skip the step, on all devices, and name its scenarios."
+    )
+    max_skipped_steps: int = setting(10, "Steps that `on_nan` may skip in a training before it stops all the same.", minimum=1)
     compile: bool = setting(default=False, help="Compile the network with torch.compile; pays off on long runs.")
     max_hours: float | None = setting(None, "Stop after so long, counting what went before an interruption.", above=0)
     validate_every: int = setting(1, "Epochs between two validations.", minimum=1)

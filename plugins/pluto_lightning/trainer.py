@@ -18,12 +18,20 @@ from pluto_core.errors import PlutoError
 from pluto_core.jobs import Evaluated, StepResult, TrainingJob
 from pluto_lightning.batches import EpochBatches, TensorBatch, as_tensors, truth_of
 from pluto_lightning.callbacks import Bar, Curves, KeptWithin
-from pluto_lightning.checkpoints import LEARNING_RATE, CheckpointFiles, load_weights, read_checkpoint, require_continuable
+from pluto_lightning.checkpoints import (
+    LEARNING_RATE,
+    SKIPPED,
+    CheckpointFiles,
+    load_weights,
+    read_checkpoint,
+    require_continuable,
+)
 from pluto_lightning.config import LightningConfig
 from pluto_lightning.devices import plain_endings, spread_over, world_of
 from pluto_lightning.lr_scaling import Scaling
 from pluto_lightning.module import PlannerModule
 from pluto_lightning.randomness import RandomState, seed_all
+from pluto_lightning.step_guard import StepGuard
 from pluto_lightning.step_size import StepSize
 
 _FOLDER, _LAST = "checkpoints", "last.ckpt"
@@ -60,8 +68,8 @@ class LightningTrainer:
             epochs=self._config.epochs,
             steps_per_epoch=max(steps, 1),
             scaling=scaling,
+            guard=self._guard(),
             compiled=self._config.compile,
-            strict=not self._config.precision.startswith("16"),
         )
         if self._config.summary_depth:
             self._note(str(ModelSummary(module, max_depth=self._config.summary_depth)))
@@ -78,7 +86,7 @@ class LightningTrainer:
         if self._world > 1:  # the processes that trained are gone, with their callbacks
             stored = read_checkpoint(last)
             curves.load_state_dict(stored["callbacks"][curves.state_key])
-            module.learning_rate = stored[LEARNING_RATE]
+            module.learning_rate, module.guard.skipped = stored[LEARNING_RATE], stored[SKIPPED]
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
         if best is not None and best.best_model_path:
             files = {"checkpoint (best)": Path(best.best_model_path), **files}
@@ -101,6 +109,15 @@ class LightningTrainer:
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
+
+    def _guard(self) -> StepGuard:
+        config = self._config
+        return StepGuard(
+            skips=config.on_nan == "skip",
+            most=config.max_skipped_steps,
+            strict=not config.precision.startswith("16"),
+            note=self._note,
+        )
 
     def _scaling(self, size: StepSize, batch_size: int) -> Scaling:
         config = self._config
@@ -214,9 +231,13 @@ def _numbers(module: PlannerModule, curves: Curves) -> dict[str, Any]:
     text = (
         f"{len(curves.rows)} epochs, {parameters:,} parameters, {rate:.1f} samples/s, loss {losses[0]:.3f} -> {losses[-1]:.3f}"
     )
+    skipped = module.guard.skipped
+    if skipped:
+        text += f", {len(skipped):,} steps skipped"
     return {
         "summary": text,
         "epochs": len(curves.rows),
+        **({"skipped_steps": skipped} if skipped else {}),
         "parameters": parameters,
         "learning_rate": module.learning_rate,
         "samples_per_s": round(rate, 2),

@@ -73,7 +73,7 @@ def test_curves_go_on_after_an_interruption():
     first.on_train_epoch_start(None, None)
     sgd = torch.optim.SGD([torch.zeros(1)], lr=0.25)
     first.on_train_batch_start(types.SimpleNamespace(optimizers=[sgd]), None, None, 0)
-    outputs = {"terms": {"loss": torch.tensor(4.0)}}
+    outputs = {"terms": {"loss": torch.tensor(4.0)}, "counted": 3}
     first.on_train_batch_end(types.SimpleNamespace(world_size=2), None, outputs, types.SimpleNamespace(size=3), 0)
     first.on_train_epoch_end(trainer(1), Module())
     first.on_train_end(None, None)
@@ -90,7 +90,7 @@ def test_means_of_an_epoch_survive_an_interruption_within_it():
     """Losses are weighted by samples, and those of before the interruption count."""
 
     def step(curves, loss, size):
-        batch, outputs = types.SimpleNamespace(size=size), {"terms": {"loss": torch.tensor(loss)}}
+        batch, outputs = types.SimpleNamespace(size=size), {"terms": {"loss": torch.tensor(loss)}, "counted": size}
         curves.on_train_batch_end(trainer(0), None, outputs, batch, 0)
 
     first, again, module = Curves(lines=False), Curves(lines=False), Module()
