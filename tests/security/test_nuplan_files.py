@@ -162,6 +162,21 @@ def test_one_number_that_is_none(hostile_map, number):
     assert all(np.isfinite(areas.polygons.rings.points).all() for areas in view.areas.values())
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 1e300, -1e300, float("inf")], ids=str)
+def test_ids_beyond_all_numbers(hostile_map, number):
+    """Ids that 64 bits do not hold are ids of nothing; where an object's own id is one, the map is refused."""
+    _, problems = hostile_map(
+        ("UPDATE lane_connectors SET exit_lane_fid = ?, traffic_light_stop_line_fids = ?", (number, str(number)))
+    )
+    assert any("stop lines of connectors are not in" in problem for problem in problems)
+    with pytest.raises(SampleError, match="no unique whole numbers"):
+        hostile_map(
+            "ALTER TABLE walkways RENAME TO w",
+            "CREATE TABLE walkways AS SELECT * FROM w",
+            ("UPDATE walkways SET fid = ?", (number,)),
+        )
+
+
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i"
 
 

@@ -21,6 +21,8 @@ Geometries = npt.NDArray[np.object_]
 MISSING = -1
 """Stands for an id that a row does not give."""
 
+_NO_ID = 2.0**63
+"""The first number that is too large for one."""
 _HEADER_BYTES = 8
 _ENVELOPE_BYTES = (0, 32, 48, 48, 64, 0, 0, 0)
 _FLAGS = 3
@@ -56,7 +58,7 @@ def as_id(value: Any) -> int:
         number = float(value)
     except (TypeError, ValueError):
         return MISSING
-    return int(number) if number.is_integer() and number >= 0 else MISSING
+    return int(number) if number.is_integer() and 0 <= number < _NO_ID else MISSING
 
 
 class GeoPackage:
