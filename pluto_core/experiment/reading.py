@@ -103,12 +103,14 @@ def _resolve(path: Path, merged: Merged, modules: Sequence[str]) -> Experiment:
 def _folders_of(plugins: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
     """Return the folders in which local plugins lie: the resolved experiment finds them wherever it is stored and read."""
     tops = [name.partition(".")[0] for name in plugins]
-    whole = dict.fromkeys(Path(os.path.realpath(folder)) for folder in (*folders, Path.cwd()))
-    return tuple(
-        str(folder)
-        for folder in whole
-        if any((folder / f"{top}.py").is_file() or (folder / top).is_dir() for top in tops if top)
-    )
+    whole = dict.fromkeys(os.path.realpath(folder) for folder in (*folders, Path.cwd()))
+    return tuple(folder for folder in whole if any(_holds(folder, top) for top in tops if top))
+
+
+def _holds(folder: str, module: str) -> bool:
+    """Return whether a module lies in a folder; no, where that is somebody's whose folders we may not enter."""
+    place = os.path.join(folder, module)  # noqa: PTH118 -- see below
+    return os.path.isfile(f"{place}.py") or os.path.isdir(place)  # noqa: PTH112, PTH113 -- unlike Path's, they raise nothing
 
 
 def _check_plugins(sections: Sections, modules: Sequence[str]) -> None:

@@ -359,6 +359,14 @@ def test_a_plugin_folder_that_is_no_path(tmp_path, monkeypatch):
         read(path, environment={})
 
 
+def test_a_plugin_folder_that_cannot_be_entered(tmp_path, monkeypatch, toys):
+    """The run of somebody else names a folder of theirs; where the plugin is found without it, nothing is said."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = tmp_path / "a.toml"
+    path.write_text(f'plugins = ["json"]\nplugin_folders = ["{"a" * 300}"]\n' + BASE, encoding="utf-8")
+    assert read(path, catalogue=toys, environment={}).settings["plugin_folders"] == []
+
+
 def test_broken_local_plugin(tmp_path, monkeypatch):
     """A local plugin that cannot be imported is a mistake at the key that names it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
