@@ -67,7 +67,7 @@ class LoaderSettings:
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
     threads: int | None = setting(
         None,
-        "Threads of each process that fills batches; unset: 2 in a training process that does and has two processors, else 1.",
+        "Threads of each process that fills batches; unset: 2 in a training process that fills its own on two processors, else 1.",
         minimum=1,
         maximum=2,
     )

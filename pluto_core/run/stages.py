@@ -71,7 +71,7 @@ def measure(
     Args:
         workspace: Of the experiment, with a source.
         listing: Scenarios to compute.
-        place: Where caches may be written; the last round's stays.
+        place: Where a cache may be written; the last round's stays.
         rounds: Rounds that count.
         progress: Called after each round.
 
@@ -80,9 +80,9 @@ def measure(
     """
     batches = _batches(listing, workspace.builders.tags)
     spent: list[dict[str, float]] = []
+    folder = CacheFolder(place / "cache", workspace.store)
     for number in range(rounds + 1):
-        folder = CacheFolder(place / f"round-{number}", workspace.store)
-        folder.open_or_create(workspace.fingerprint)
+        folder.open_or_create(workspace.fingerprint, fresh=True)
         done, size = _round(workspace, folder, batches, len(listing))
         if number:
             spent.append(done)
