@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM)
+_TEXT = "stopping after what is in work; Ctrl-C again stops at once"
 
 
 class Interrupts:
@@ -24,7 +25,10 @@ class Interrupts:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._note("stopping after what is in work; Ctrl-C again stops at once")
+        try:
+            self._note(_TEXT)
+        except RuntimeError:  # it came within a write, and Python lets no thread begin another one there: say it after that
+            threading.Thread(target=self._note, args=(_TEXT,)).start()
 
     def __enter__(self) -> "Interrupts":
         """Catch signals from now on."""
