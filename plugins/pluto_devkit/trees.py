@@ -84,7 +84,7 @@ class _Writer:
         kind = "t" if isinstance(values, tuple) else "l"
         if len(values) >= _CSR_FROM and all(_is_array(value) for value in values):
             arrays = [_as_array(value, where) for value in values]
-            if len({(array.dtype, array.shape[1:]) for array in arrays}) == 1 and arrays[0].ndim:
+            if all(array.ndim for array in arrays) and len({(array.dtype, array.shape[1:]) for array in arrays}) == 1:
                 lengths = [len(array) for array in arrays]
                 offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
                 self.pieces.setdefault("int64", []).append(offsets)
