@@ -82,7 +82,7 @@ def test_a_new_model_trains(catalogue: Catalogue, pluto, tmp_path: Path) -> None
 def test_nothing_of_the_template_is_left(package: Path) -> None:
     """Every word of the templates is filled in."""
     for path in package.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.suffix != ".pyc":
             assert "$" not in path.read_text(encoding="utf-8"), path
 
 
