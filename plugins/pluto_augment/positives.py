@@ -26,7 +26,7 @@ def positive(sample: Mapping[str, Array], rng: np.random.Generator, config: Cont
 def begun(
     sample: Mapping[str, Array], rng: np.random.Generator, config: ContrastiveConfig
 ) -> tuple[Sample | None, Callable[[], object]]:
-    """Return what `positive` does, with cost maps that hold nothing yet, and what computes them."""
+    """Return what `positive` does, with cost maps that hold nothing yet, and what computes them (`bool`: all is there)."""
     state = perturbed(sample, rng, config)
     rows = remaining(sample, rng, config)
     if state is None and rows is None:
@@ -47,9 +47,8 @@ def perturbed(sample: Mapping[str, Array], rng: np.random.Generator, config: Con
     and no static objects.
     """
     low, high = np.asarray(config.low), np.asarray(config.high)
-    noise = (
-        (low + (high - low) * rng.random(len(low))).astype(np.float32).astype(np.float64)
-    )  # rng.uniform, made of cheap parts
+    noise = low + (high - low) * rng.random(len(low))  # the numbers of rng.uniform, which takes longer for so few
+    noise = noise.astype(np.float32).astype(np.float64)
     present = config.history_steps - 1
     boxes = collisions.obstacles(sample, present, parity=config.parity)
     footprint = collisions.Footprint.of(sample, present, config.center_from_rear_axle_m)

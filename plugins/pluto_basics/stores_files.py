@@ -1,5 +1,6 @@
 """Shards as folders with one file a value: for looking at, and for object stores that want whole files."""
 
+import errno
 import hashlib
 import os
 import struct
@@ -17,6 +18,8 @@ from pluto_core.places.files import opened
 _LENGTH = struct.Struct("<I")
 _MARK = "shard"
 _ENDING = ".value"
+_NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.EINVAL, errno.ENXIO, errno.ELOOP})
+"""What opening says of what is gone, a folder, a pipe, a socket, or a link to itself."""
 _LONGEST_KEY = 4096
 """Bytes; an index has room for the longest key in every row."""
 
@@ -102,13 +105,19 @@ class FilesReader:
         self._path = path
 
     def keys(self) -> list[bytes]:
-        """Return all keys, ascending; opens every file, and leaves out those whose key is damaged."""
+        """Return all keys, ascending; opens every file, and leaves out those whose key is damaged, and what is no file.
+
+        Raises:
+            OSError: A file is there and cannot be read now.
+        """
         found = []
         for place in self._path.glob("*" + _ENDING):
             try:
                 with opened(place) as file:
                     key = _read_key(file)
-            except OSError:  # no file, or one that is gone
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
                 continue
             if _file_of(self._path, key) == place:
                 found.append(key)

@@ -17,7 +17,7 @@ Chance = Callable[[str], np.random.Generator]
 
 
 Finish = Callable[[], object]
-"""Computes arrays that were given before they hold anything."""
+"""Computes arrays that were given before they hold anything; `bool`, which does nothing, where none were."""
 
 
 @runtime_checkable

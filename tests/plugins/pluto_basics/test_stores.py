@@ -1,7 +1,10 @@
 """What only folders of files and shards in memory must do."""
 
+import errno
+
 import pytest
 
+from pluto_basics import stores_files
 from pluto_basics.config import FilesConfig, MemoryConfig
 from pluto_basics.stores_files import make as make_files
 from pluto_basics.stores_memory import make as make_memory
@@ -36,6 +39,23 @@ def test_a_damaged_file(tmp_path, place):
     assert reader.keys() == [b"second"]
     with pytest.raises(KeyError):
         reader.get(b"first")
+
+
+def test_a_file_that_cannot_be_read_now(tmp_path, monkeypatch):
+    """A disk that fails, or a process with too many files open, does not pass for a value that is not there."""
+    store = make_files(FilesConfig(), Context())
+    store.create(tmp_path / "a.files").put(b"k", b"v")
+    (tmp_path / "a.files" / "folder.value").mkdir()
+    (tmp_path / "a.files" / "circle.value").symlink_to("circle.value")
+    reader = store.open(tmp_path / "a.files")
+    assert reader.keys() == [b"k"]
+
+    def fail(path):
+        raise OSError(errno.EMFILE, "too many open files", str(path))
+
+    monkeypatch.setattr(stores_files, "opened", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        reader.keys()
 
 
 def test_memory_is_of_this_process(tmp_path):
