@@ -6,6 +6,8 @@ inherited. An environment that a thread is using is never closed.
 
 import contextlib
 import os
+import resource
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -32,12 +34,12 @@ class _Registry:
         self.lock = threading.Lock()
         self.open: OrderedDict[str, _Open] = OrderedDict()
 
-    def take(self, path: Path, config: LmdbConfig) -> _Open:
+    def take(self, name: str, config: LmdbConfig) -> _Open:
         with self.lock:
-            name = os.path.realpath(path)
             entry = self.open.pop(name, None)
-            self._close_idle(config.open_shards - 1)
-            entry = entry or _Open(_opened(path, config))
+            if entry is None:
+                self._close_idle(min(config.open_shards, _room()) - 1)
+                entry = _Open(_opened(Path(name), config))
             self.open[name] = entry
             entry.users += 1
             return entry
@@ -46,9 +48,8 @@ class _Registry:
         with self.lock:
             entry.users -= 1
 
-    def close(self, path: Path) -> None:
+    def close(self, name: str) -> None:
         with self.lock:
-            name = os.path.realpath(path)
             if name in self.open and not self.open[name].users:
                 self.open.pop(name).environment.close()
 
@@ -69,22 +70,32 @@ os.register_at_fork(after_in_child=_registry.forget)
 
 
 @contextlib.contextmanager
-def lease(path: Path, config: LmdbConfig) -> Iterator[lmdb.Environment]:
+def lease(name: str, config: LmdbConfig) -> Iterator[lmdb.Environment]:
     """Give the environment of a file, which stays open for the time of the `with` block.
+
+    Args:
+        name: Its path, without links on the way, so that a file has one name.
+        config: How it is opened, and how many are.
 
     Raises:
         PlutoError: The file is missing, no LMDB file, or cut off.
     """
-    entry = _registry.take(path, config)
+    entry = _registry.take(name, config)
     try:
         yield entry.environment
     finally:
         _registry.give_back(entry)
 
 
-def release(path: Path) -> None:
+def _room() -> int:
+    """Return how many files LMDB may keep open, with as many left to the rest of the process."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if allowed == resource.RLIM_INFINITY else max(1, allowed // 2)
+
+
+def release(name: str) -> None:
     """Close the environment of a file, unless it is in use."""
-    _registry.close(path)
+    _registry.close(name)
 
 
 def _opened(path: Path, config: LmdbConfig) -> lmdb.Environment:

@@ -1,6 +1,7 @@
 """Shards as LMDB files: writers that survive a SIGKILL, and readers that survive forks and pickling."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -122,6 +123,7 @@ class LmdbReader:
 
     def __init__(self, path: Path, config: LmdbConfig) -> None:
         self._path = path
+        self._real = os.path.realpath(path)
         self._config = config
 
     def check(self) -> None:
@@ -134,12 +136,12 @@ class LmdbReader:
             message = f"{self._path} is no LMDB shard: there is no such file"
             raise PlutoError(message)
         require_sound(self._path)
-        with lease(self._path, self._config):
+        with lease(self._real, self._config):
             pass
 
     def keys(self) -> list[bytes]:
         """Return all keys, ascending."""
-        with lease(self._path, self._config) as environment:
+        with lease(self._real, self._config) as environment:
             try:
                 with environment.begin() as transaction:
                     return list(transaction.cursor().iternext(keys=True, values=False))
@@ -152,13 +154,13 @@ class LmdbReader:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return copies of values, read in one transaction."""
-        with lease(self._path, self._config) as environment, self._told(), environment.begin() as transaction:
+        with lease(self._real, self._config) as environment, self._told(), environment.begin() as transaction:
             return _values(environment, transaction, keys)
 
     @contextlib.contextmanager
     def lend(self, keys: Sequence[bytes]) -> Iterator[list[memoryview]]:
         """Give values where they lie in the file; they must not be looked at after the `with` block."""
-        with lease(self._path, self._config) as environment, self._told(), environment.begin(buffers=True) as transaction:
+        with lease(self._real, self._config) as environment, self._told(), environment.begin(buffers=True) as transaction:
             yield _values(environment, transaction, keys)
 
     @contextlib.contextmanager
@@ -173,7 +175,7 @@ class LmdbReader:
 
     def close(self) -> None:
         """Close the file unless another thread reads from it."""
-        release(self._path)
+        release(self._real)
 
 
 def _values(environment: lmdb.Environment, transaction: "lmdb.Transaction[Value]", keys: Sequence[bytes]) -> list[Value]:

@@ -160,30 +160,6 @@ def _check_places(numbers: Numbers, offsets: Numbers, sizes: Numbers, lengths: N
         raise ValueError(message)
 
 
-class Strip(NamedTuple):
-    """Where the rows of a stored column come to stand, one after the other."""
-
-    column: StoredColumn
-    first: int
-    step: int
-    """Bytes from one row to the next."""
-    padding: memoryview | bytes
-    """What stands behind a row that is shorter than a step."""
-
-
-def copy_strip(strip: Strip, rows: int, target: memoryview) -> None:
-    """Copy the bytes of all rows of a column to their places, and write what stands behind those that are shorter."""
-    column, first, step, padding = strip
-    if not step:
-        return
-    begins = range(first, first + rows * step, step)
-    for payload, offset, size, begin in zip(column.payloads, column.offsets, column.sizes, begins, strict=True):
-        end = begin + size
-        target[begin:end] = payload[offset : offset + size]
-        if size < step:
-            target[end : begin + step] = padding[: step - size]
-
-
 def array_at(payload: memoryview, dtype: np.dtype[Any], numbers: Sequence[int]) -> Array:
     """Return one array of a payload.
 

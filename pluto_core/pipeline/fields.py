@@ -2,18 +2,21 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pluto_core.arrays import ArraySpec
-from pluto_core.pipeline.columns import Column, Shape, StoredColumn, Strip, copy_strip
+from pluto_core.pipeline.columns import Column, Shape, StoredColumn
 from pluto_core.pipeline.ring import Bytes
 from pluto_core.samples import Array
 
 LARGE = 1 << 18
-"""Bytes of an array of one row from which on two threads share the copying."""
+"""Bytes of an array of one row from which on threads share its rows."""
+HEAVY = 1 << 17
+"""Bytes of an array of all rows from which on copying it takes longer than the interpreter's part in that."""
 
 
 class Place(NamedTuple):
@@ -25,6 +28,11 @@ class Place(NamedTuple):
     """With the rows' axis."""
     offset: int
     nbytes: int
+
+    @property
+    def end(self) -> int:
+        """Return where in the buffer it ends."""
+        return self.offset + self.nbytes
 
     def view(self, buffer: Bytes) -> Array:
         """Return the array as a view into the buffer."""
@@ -43,9 +51,9 @@ class Field(NamedTuple):
     @classmethod
     def of(cls, spec: ArraySpec, column: Column, shapes: Collection[Shape | None], place: Place) -> "Field":
         """Return the field of a column with these shapes among its rows."""
-        ragged = bool(spec.dims) and isinstance(spec.dims[0], str)
-        tail, length = place.shape[2:], place.shape[1:2]
-        plain = all(shape is not None and shape[1:] == tail and (ragged or shape[:1] == length) for shape in shapes)
+        whole = place.shape[1:]
+        free = bool(spec.dims) and isinstance(spec.dims[0], str)
+        plain = all(shape == whole or (free and shape is not None and shape[1:] == whole[1:]) for shape in shapes)
         return cls(spec, column, place, plain)
 
     @property
@@ -59,14 +67,9 @@ class Field(NamedTuple):
         return self.step >= LARGE
 
     @property
-    def strip(self) -> Strip | None:
-        """Return how its bytes are copied; None where that is not all that is to be done."""
-        column, spec, step = self.column, self.spec, self.step
-        if not self.plain or step >= LARGE or not isinstance(column, StoredColumn) or not column.lies_as(spec.dtype):
-            return None
-        least = min(column.sizes)
-        padding = _padding(spec.dtype, spec.pad, (step - least).bit_length()) if least < step else b""
-        return Strip(column, self.place.offset, step, padding)
+    def heavy(self) -> bool:
+        """Return whether copying all rows takes longer than finding them."""
+        return self.place.nbytes >= HEAVY
 
     def fill(self, batch: Array, rows: Iterable[int]) -> None:
         """Write every cell of some rows of its view."""
@@ -82,17 +85,43 @@ class Field(NamedTuple):
 
     def fill_all(self, buffer: Bytes) -> None:
         """Write every cell: where rows differ in length alone, as bytes or with one call for all of them."""
-        if strip := self.strip:
-            copy_strip(strip, self.place.shape[0], buffer.data)
-            return
-        batch, rows = self.place.view(buffer), range(self.place.shape[0])
+        column = self.column
         if not self.plain:
-            self.fill(batch, rows)
-            return
-        arrays = [array for row in rows if (array := self.column.array(row)) is not None]
+            self.fill(self.place.view(buffer), range(self.place.shape[0]))
+        elif not isinstance(column, StoredColumn) or not column.lies_as(self.place.dtype):
+            self._join(buffer)
+        elif self.heavy:
+            self._copy_pieces(column, buffer)
+        else:
+            self._copy_bytes(column, buffer.data)
+
+    def _join(self, buffer: Bytes) -> None:
+        """Join rows, which are cast where they must be."""
+        batch = self.place.view(buffer)
+        arrays = [array for row in range(len(batch)) if (array := self.column.array(row)) is not None]
         length, *tail = batch.shape[1:] or (1,)
-        pad = np.asarray(self.spec.pad, batch.dtype)
-        np.concatenate(_padded(arrays, (length, *tail), pad), out=batch.reshape(len(batch) * length, *tail), casting="unsafe")
+        pieces = _padded(arrays, (length, *tail), np.asarray(self.spec.pad, batch.dtype))
+        np.concatenate(pieces, out=batch.reshape(len(batch) * length, *tail), casting="unsafe")
+
+    def _copy_bytes(self, column: StoredColumn, target: memoryview) -> None:
+        """Copy few bytes: in the least time for each row."""
+        place, step = self.place, self.step
+        if min(column.sizes) < step:
+            target[place.offset : place.end] = _padding(place.dtype, self.spec.pad, place.nbytes.bit_length())[: place.nbytes]
+        begins = count(place.offset, step)
+        for payload, offset, size, begin in zip(column.payloads, column.offsets, column.sizes, begins, strict=False):
+            target[begin : begin + size] = payload[offset : offset + size]
+
+    def _copy_pieces(self, column: StoredColumn, target: Bytes) -> None:
+        """Copy many bytes: each cell is written once, and other threads run meanwhile."""
+        place, step = self.place, self.step
+        padding = np.frombuffer(_padding(place.dtype, self.spec.pad, step.bit_length()), np.uint8)
+        pieces: list[Bytes] = []
+        for payload, offset, size in zip(column.payloads, column.offsets, column.sizes, strict=True):
+            pieces.append(np.ndarray((size,), np.uint8, payload, offset))
+            if size < step:
+                pieces.append(padding[: step - size])
+        np.concatenate(pieces, out=target[place.offset : place.end])
 
 
 def _padded(arrays: Sequence[Array], whole: Shape, pad: Array) -> list[Array]:

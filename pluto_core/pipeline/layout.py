@@ -64,35 +64,48 @@ class Arrangement:
         return self.filled.views(buffer)
 
     def write(self, buffer: Bytes, *, threads: bool = False) -> None:
-        """Write every cell that an array of the batch covers; with `threads`, two of them do what takes long: large arrays."""
+        """Write every cell that an array of the batch covers; with `threads`, two of them do what takes long."""
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        last = [(field, field.place.view(buffer)) for field in self.fields if self._is_last(field)]
-        step = self.rows // self.roles
-        samples = iter(range(step))
+        early = [field for field in self.fields if not self._is_last(field)]
+        # Finishing samples takes longer than all copying: then the other thread is at that from the beginning.
+        alone = early if self.finish else [field for field in early if not field.heavy]
+        shared = [] if self.finish else [field for field in early if field.heavy]
+        pieces = [partial(field.fill_all, buffer) for field in shared] + self._samples(buffer)
+        queue = iter(pieces)
 
-        def copy_last() -> None:
-            for sample in samples:
-                if self.finish:
-                    self.finish[sample]()
-                for field, view in last:
-                    field.fill(view, range(sample, self.rows, step))
+        def copy_alone() -> None:
+            for field in alone:
+                field.fill_all(buffer)
+                if threads and self.finish:
+                    give_way()
 
-        if threads and last:
-            together(copy_last, first=partial(self._copy_first, buffer, give_way if self.finish else bool))
+        def copy_pieces() -> None:
+            for piece in queue:
+                piece()
+
+        if threads and pieces:
+            together(copy_pieces, first=copy_alone)
         else:
-            self._copy_first(buffer)
-            copy_last()
+            copy_alone()
+            copy_pieces()
 
     def _is_last(self, field: Field) -> bool:
         return field.large or field.place.key in self.late
 
-    def _copy_first(self, buffer: Bytes, between: Callable[[], object] = bool) -> None:
-        for field in self.fields:
-            if not self._is_last(field):
-                field.fill_all(buffer)
-                between()
+    def _samples(self, buffer: Bytes) -> list[Callable[[], object]]:
+        """Return what finishes each sample, and copies arrays that are large or held nothing before."""
+        last = [(field, field.place.view(buffer)) for field in self.fields if self._is_last(field)]
+        step = self.rows // self.roles
+
+        def copy(sample: int) -> None:
+            if self.finish:
+                self.finish[sample]()
+            for field, view in last:
+                field.fill(view, range(sample, self.rows, step))
+
+        return [partial(copy, sample) for sample in range(step)] if last or self.finish else []
 
 
 class Layout:
@@ -120,6 +133,7 @@ class Layout:
         if self._marked:
             self.spec[ROLE] = ArraySpec(dims=(), dtype="int8", unit="index into the roles")
             self.spec[ROLE_VALID] = ArraySpec(dims=(), dtype="bool", summary="Whether the row could be varied.")
+        self._item_bytes = {key: np.dtype(array.dtype).itemsize for key, array in self.spec.items()}
 
     def arrange(self, samples: SamplesByRole) -> Arrangement:
         """Return the batch that samples make.
@@ -201,10 +215,10 @@ class Layout:
         for key, (column, shapes) in found.items():
             spec = self.spec[key]
             shape = (rows, *[sizes[dim] if isinstance(dim, str) else dim for dim in spec.dims])
-            nbytes = math.prod(shape) * np.dtype(spec.dtype).itemsize
+            nbytes = math.prod(shape) * self._item_bytes[key]
             fields.append(Field.of(spec, column, shapes, Place(key, spec.dtype, shape, end, nbytes)))
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
-        return Arrangement(rows, len(self.roles), tuple(fields), Filled(end, tuple(field.place for field in fields)))
+        return Arrangement(rows, len(self.roles), tuple(fields), Filled(end, tuple([field.place for field in fields])))
 
 
 def _shapes(column: Column, spec: ArraySpec) -> Collection[Shape | None]:

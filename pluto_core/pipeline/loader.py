@@ -123,7 +123,10 @@ class BatchLoader:
             keep_freed_memory()
             self._filler = attrs.evolve(self._filler, threads=_threads(self._settings, world) > 1)
             for rows in every:
-                yield self._batch(*self._fill(self._keys(rows), epoch, ring.turn()))
+                ids = tuple(map(self._listing.id, rows.tolist()))
+                wanted = tuple(scenario.key for scenario in ids)
+                keys, filled, buffer = self._fill(wanted, epoch, ring.turn())
+                yield self._batch(ids if keys is wanted else _ids(keys), filled, buffer)
 
     @contextlib.contextmanager
     def _own_ring(self) -> Iterator[Ring]:
@@ -136,7 +139,7 @@ class BatchLoader:
 
     def _of_crew(self, every: Iterator[Rows], epoch: int, ring: Ring) -> Iterator[SampleBatch]:
         """Yield the batches that other processes fill."""
-        requests = (Request(self._keys(rows), epoch) for rows in every)
+        requests = (Request(tuple(self._listing.id(row).key for row in rows.tolist()), epoch) for rows in every)
         with self._crews.take() as crew, contextlib.closing(crew.answers(requests)) as answers:
             for answer in answers:
                 yield self._taken(answer, ring)
@@ -151,10 +154,10 @@ class BatchLoader:
             own = ring.take(filled.nbytes)
             own[:] = buffer
             buffer = own
-        return self._batch(keys, filled, buffer)
+        return self._batch(_ids(keys), filled, buffer)
 
-    def _batch(self, keys: Sequence[str], filled: Filled, buffer: Bytes) -> SampleBatch:
-        return SampleBatch(arrays=filled.views(buffer), ids=tuple(map(ScenarioId.from_key, keys)), roles=self.roles)
+    def _batch(self, ids: tuple[ScenarioId, ...], filled: Filled, buffer: Bytes) -> SampleBatch:
+        return SampleBatch(arrays=filled.views(buffer), ids=ids, roles=self.roles)
 
     def _fill(self, keys: tuple[str, ...], epoch: int, take: Callable[[int], Bytes]) -> tuple[tuple[str, ...], Filled, Bytes]:
         if self._replaced.mine.keys().isdisjoint(keys):
@@ -164,9 +167,6 @@ class BatchLoader:
         buffer = take(arrangement.nbytes)
         arrangement.write(buffer)
         return keys, arrangement.filled, buffer
-
-    def _keys(self, rows: Rows) -> tuple[str, ...]:
-        return tuple(self._listing.id(row).key for row in rows.tolist())
 
     def _arrange(self, wanted: Sequence[str], epoch: int) -> tuple[tuple[str, ...], Arrangement]:
         """Return the batch of some samples, others standing in for those that are damaged."""
@@ -216,6 +216,10 @@ class BatchLoader:
             return self._filler.reader.get_many([key])[0]
         except SampleError as error:
             return error
+
+
+def _ids(keys: Sequence[str]) -> tuple[ScenarioId, ...]:
+    return tuple(map(ScenarioId.from_key, keys))
 
 
 def _share(listing: Listing, share: float, seed: int, part: str) -> Listing:

@@ -67,11 +67,10 @@ def check_claims(codecs: npt.NDArray[np.int64], packed: npt.NDArray[np.int64], s
     Raises:
         ValueError: One's cannot, or there is no such codec.
     """
-    possible = (codecs <= max(Codec)) & np.where(
-        codecs == Codec.RAW,
-        sizes == packed,
-        sizes <= np.minimum(_RATIOS[codecs % len(_RATIOS)] * (packed + 1.0), LARGEST_PACKED),
-    )
+    possible = sizes == packed
+    if codecs.any():
+        most = np.minimum(_RATIOS[codecs % len(_RATIOS)] * (packed + 1.0), LARGEST_PACKED)
+        possible = (codecs <= max(Codec)) & np.where(codecs == Codec.RAW, possible, sizes <= most)
     if not possible.all():
         number = int(np.argmin(possible))
         raise ValueError(f"{packed.flat[number]} stored bytes cannot hold {sizes.flat[number]:.0f}")

@@ -1,7 +1,8 @@
 """Reading a cache: samples by scenario key, merged over builders, in any process."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload, runtime_checkable
@@ -55,6 +56,18 @@ class LendingReader(Protocol):
         ...
 
 
+class _Shard(NamedTuple):
+    """An open shard."""
+
+    reader: ShardReader
+    lend: Callable[[Sequence[bytes]], AbstractContextManager[list[memoryview]]] | None
+    """Its `lend`, where it has one."""
+
+    @classmethod
+    def of(cls, reader: ShardReader) -> "_Shard":
+        return cls(reader, reader.lend if isinstance(reader, LendingReader) else None)
+
+
 class _Found(NamedTuple):
     """A value and where it was."""
 
@@ -88,7 +101,7 @@ class CacheReader:
         self._specs = {tag: folder.manifest.spec(tag) for tag in self.tags}
         self.spec: Mapping[str, ArraySpec] = arrays.join(self._specs.items())
         """Spec of the merged samples."""
-        self._readers: dict[int, ShardReader] = {}
+        self._shards: dict[int, _Shard] = {}
         self._failed: set[bytes] = set()
 
     @property
@@ -170,9 +183,11 @@ class CacheReader:
         places = self.index.places_of(tag, np.asarray([key.encode() for key in keys], np.bytes_))
         if (places < 0).any():
             raise KeyError(keys[int(np.argmin(places))])
+        rows_of: defaultdict[int, list[int]] = defaultdict(list)
+        for row, shard in enumerate(places.tolist()):
+            rows_of[shard].append(row)
         found: dict[int, _Found] = {}
-        for shard in np.unique(places).tolist():
-            rows = np.flatnonzero(places == shard).tolist()
+        for shard, rows in rows_of.items():
             raw = [shard_key(tag, keys[row]) for row in rows]
             values = self._values(shard, raw) if lent is None else self._lent(shard, raw, lent)
             found.update((row, _Found(shard, key, value)) for row, key, value in zip(rows, raw, values, strict=True))
@@ -188,24 +203,24 @@ class CacheReader:
             return None
 
     def _lent(self, shard: int, keys: Sequence[bytes], lent: contextlib.ExitStack) -> Sequence[bytes | memoryview]:
-        reader = self._reader(shard)
-        if not isinstance(reader, LendingReader):
+        lend = self._shard(shard).lend
+        if lend is None:
             return self._values(shard, keys)
         try:
-            return lent.enter_context(reader.lend(keys))
+            return lent.enter_context(lend(keys))
         except KeyError as error:
             raise self._missing(shard, error) from None
 
     def _values(self, shard: int, keys: Sequence[bytes]) -> Sequence[bytes | memoryview]:
         try:
-            return self._reader(shard).get_many(keys)
+            return self._shard(shard).reader.get_many(keys)
         except KeyError as error:
             raise self._missing(shard, error) from None
 
-    def _reader(self, shard: int) -> ShardReader:
-        if shard not in self._readers:
-            self._readers[shard] = self.folder.shards.open(self.index.shards[shard].name)
-        return self._readers[shard]
+    def _shard(self, shard: int) -> "_Shard":
+        if shard not in self._shards:
+            self._shards[shard] = _Shard.of(self.folder.shards.open(self.index.shards[shard].name))
+        return self._shards[shard]
 
     def _missing(self, shard: int, error: KeyError) -> PlutoError:
         return PlutoError(f"{self.folder.path}: {error} is not in {self.index.shards[shard].name}; run `pluto cache verify`")
@@ -234,11 +249,11 @@ class CacheReader:
 
     def close(self) -> None:
         """Let go of all shards; the next read opens them again."""
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
+        for shard in self._shards.values():
+            shard.reader.close()
+        self._shards.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
         kept = ("folder", "tags", "_verify", "_make_builders", "_specs", "spec")
-        return {**{name: self.__dict__[name] for name in kept}, "_readers": {}, "_failed": set()}
+        return {**{name: self.__dict__[name] for name in kept}, "_shards": {}, "_failed": set()}

@@ -68,10 +68,12 @@ def assert_equal(ours, theirs):
 
 @pytest.mark.parametrize("profile", ["raw", "default", "small"])
 @pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("heavy", [0, 1 << 17])
 @pytest.mark.parametrize("sizes", [[(3, 2, 4), (0, 0, 0), (7, 1, 5), (2, 2, 2)], [(4, 2, 3)] * 3, [(0, 1, 1)]])
-def test_stored_values_make_the_batch_of_their_arrays(monkeypatch, sizes, threads, profile):
-    """Packed or not, cast, ragged in one dim or two, empty: in a dirty buffer, to the last byte, by one thread or two."""
+def test_stored_values_make_the_batch_of_their_arrays(monkeypatch, sizes, heavy, threads, profile):
+    """Packed or not, cast, ragged in one dim or two, empty, few or many bytes: in a dirty buffer, to the last byte."""
     monkeypatch.setattr(fields, "LARGE", 512)
+    monkeypatch.setattr(fields, "HEAVY", heavy)
     samples = [sample(*free, seed) for seed, free in enumerate(sizes)]
     plain = Layout(SPEC)
     expected = plain.arrange({"anchor": samples})

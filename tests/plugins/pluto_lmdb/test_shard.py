@@ -84,7 +84,7 @@ def test_fork(tmp_path):
 def test_few_files_stay_open(tmp_path):
     """However many shards are read by however many threads, no more than the limit stay open."""
     for number in range(12):
-        shard_at(tmp_path / f"{number}.lmdb", count=5)
+        shard_at(tmp_path / f"{number}.lmdb", count=5).close()
     store = LmdbShards(LmdbConfig(open_shards=3))
     readers = [store.open(tmp_path / f"{number}.lmdb") for number in range(12)]
 
@@ -98,6 +98,18 @@ def test_few_files_stay_open(tmp_path):
     for reader in readers:
         reader.close()
     assert not [name for name in environments._registry.open if str(tmp_path) in name]
+
+
+def test_open_files_are_left_to_the_rest_of_the_process(tmp_path, monkeypatch):
+    """Where the system allows few open files, shards take half of them, whatever the setting says."""
+    monkeypatch.setattr(environments.resource, "getrlimit", lambda _which: (8, 8))
+    for number in range(9):
+        shard_at(tmp_path / f"{number}.lmdb", count=5).get(b"0001")
+    assert len([name for name in environments._registry.open if str(tmp_path) in name]) == 4
+    monkeypatch.setattr(environments.resource, "getrlimit", lambda _which: (environments.resource.RLIM_INFINITY,) * 2)
+    for number in range(9, 30):
+        shard_at(tmp_path / f"{number}.lmdb", count=5).get(b"0001")
+    assert len([name for name in environments._registry.open if str(tmp_path) in name]) == 4 + 21
 
 
 def test_a_file_that_was_cut_off(tmp_path):
