@@ -105,8 +105,8 @@ def device_share(batch_size: int, devices: int) -> int:
     if rest:
         near = f"{share * devices} or {(share + 1) * devices}" if share else f"{devices}"
         message = (
-            f'loader.batch_size is {batch_size} and that of all devices together (loader.batch_size_of = "all"), but {devices} '
-            f"devices cannot share it evenly; make it {near}"
+            f'loader.batch_size = {batch_size} is for all devices together (loader.batch_size_of = "all"), and {devices} devices '
+            f"cannot share it evenly; make it {near}"
         )
         raise PlutoError(message)
     return share

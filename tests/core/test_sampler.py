@@ -96,7 +96,7 @@ def test_a_batch_of_all_that_does_not_divide_is_refused():
     """The message names the setting and the numbers near by."""
     made = sampler(100, batch_size=30, shared=True)
     assert made.count(3) == 4
-    with pytest.raises(PlutoError, match=r"loader\.batch_size is 30 .* 4 devices cannot share it evenly; make it 28 or 32$"):
+    with pytest.raises(PlutoError, match=r"loader\.batch_size = 30 .* 4 devices cannot share it evenly; make it 28 or 32$"):
         made.count(4)
     with pytest.raises(PlutoError, match=r"make it 4$"):
         sampler(100, batch_size=3, shared=True).rank_rows(4)

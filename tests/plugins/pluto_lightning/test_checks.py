@@ -33,6 +33,6 @@ def test_a_batch_of_all_devices(problems):
     """A number that the devices cannot share evenly is refused before anything runs; a batch of each device always fits."""
     assert problems() == ""
     assert problems("trainer.devices='auto'") == ""
-    assert problems("loader.batch_size=30").startswith(f"{PLACE}: trainer.devices: loader.batch_size is 30")
+    assert problems("loader.batch_size=30").startswith(f"{PLACE}: trainer.devices: loader.batch_size = 30")
     assert problems("trainer.devices=3").endswith("make it 30 or 33")
     assert problems("trainer.devices=3", "loader.batch_size_of='device'") == ""
