@@ -14,6 +14,8 @@ from pluto_core.errors import PlutoError
 
 _ABANDONED_S = 3600.0
 """Age from which on the file of a writer is that of a killed one."""
+_NO_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems say that cannot sync a folder."""
 
 
 @contextlib.contextmanager
@@ -66,10 +68,13 @@ def _sweep(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Bring the names in a folder to the disk, where its file system can: some of networks and clouds have no such call."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

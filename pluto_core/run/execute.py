@@ -1,5 +1,6 @@
 """One experiment from its plan to its results."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -113,7 +114,8 @@ class _Execution:
                     continue
                 self._step(step, run, workspace)
         except BaseException as error:
-            run.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            with contextlib.suppress(PlutoError):  # a full disk is what is reported, not that it is still full
+                run.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         run.close("finished" if all(step in run.steps for step in self.experiment.steps) else "interrupted")
         self._results(run, workspace, time.monotonic() - began)

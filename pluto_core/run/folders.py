@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError
-from pluto_core.pipeline.durable import write_file
+from pluto_core.pipeline.durable import explained, write_file
 from pluto_core.places.files import content, parsed
 
 RESOLVED = "run.toml"
@@ -57,8 +57,13 @@ class Run:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file in one step."""
-    write_file(path, (json.dumps(value, indent=2, sort_keys=False) + "\n").encode())
+    """Replace a JSON file in one step.
+
+    Raises:
+        PlutoError: The disk refuses it.
+    """
+    with explained(path):
+        write_file(path, (json.dumps(value, indent=2, sort_keys=False) + "\n").encode())
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Other interpreters: what a function returns there, and what an import loads there."""
+"""Other interpreters: what a function returns there, and what a text prints there."""
 
 import os
 import subprocess
@@ -29,8 +29,3 @@ def python(code: str, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def loaded_after(code: str) -> frozenset[str]:
-    """Return the names of all modules that are loaded after a Python text has run in a fresh interpreter."""
-    return frozenset(python(f"{code}\nimport sys\nprint(*sorted(sys.modules), sep='\\n')").splitlines())

@@ -1,10 +1,13 @@
 """Files that are whole or absent, and what killed writers of them leave."""
 
+import errno
 import os
+import stat
 import time
 
 import pytest
 
+from pluto_core.errors import PlutoError
 from pluto_core.pipeline.durable import leftovers, write_file
 from pluto_core.run.folders import claim, existing
 
@@ -41,6 +44,33 @@ def test_a_writer_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, m
     with pytest.raises(OSError, match="no space"):
         write_file(path, b"new")
     assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch, code):
+    """Some of networks and clouds cannot; files are written there all the same."""
+    sync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_file(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+def test_a_state_that_cannot_be_written_is_a_message(tmp_path, monkeypatch):
+    """A disk that is full when a run notes how far it is names the file, and is no bug."""
+    run = claim(tmp_path, "", {"seed": 0}, fresh=False, again=False)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PlutoError, match=r"cannot write to .*state\.json: no space left"):
+        run.close("finished")
 
 
 def test_the_state_of_a_run_leaves_nothing_behind(tmp_path):
