@@ -67,7 +67,8 @@ class LoaderSettings:
     workers: int = setting(0, "Processes that fill the batches of each part; 0: the training process does.", minimum=0)
     threads: int | None = setting(
         None,
-        "Threads of each process that fills batches; unset: 2 in a training process that fills its own on two processors, else 1.",
+        "Threads of each process that fills batches; unset: 2 in a training process that fills its own on two processors, "
+        "else 1.",
         minimum=1,
         maximum=2,
     )
@@ -105,8 +106,8 @@ def device_share(batch_size: int, devices: int) -> int:
     if rest:
         near = f"{share * devices} or {(share + 1) * devices}" if share else f"{devices}"
         message = (
-            f'loader.batch_size = {batch_size} is for all devices together (loader.batch_size_of = "all"), and {devices} devices '
-            f"cannot share it evenly; make it {near}"
+            f'loader.batch_size = {batch_size} is for all devices together (loader.batch_size_of = "all"), and {devices} '
+            f"devices cannot share it evenly; make it {near}"
         )
         raise PlutoError(message)
     return share
