@@ -58,10 +58,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         message = f"there is no checkpoint {path}"
         raise PlutoError(message) from None
+    except OSError as error:
+        raise PlutoError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
+    except PlutoError as error:
+        raise PlutoError(f"{error}; a checkpoint is an archive as torch writes it since 1.6, not compressed") from None
     except Exception as error:
         # The text of torch's error advises to switch the protection off, which must never be done.
         message = (
-            f"{path} cannot be read as a checkpoint: it is cut off, damaged, compressed, or holds more than weights; "
+            f"{path} cannot be read as a checkpoint: it is damaged, or holds more than weights; "
             "`pluto model import` takes the weights out of published checkpoints of PLUTO"
         )
         raise PlutoError(message) from error

@@ -125,11 +125,13 @@ def _load(path: Path) -> Mapping[str, Any]:
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise PlutoError(f"there is no file {path}") from None
+    except OSError as error:
+        raise PlutoError(f"the weights {path} cannot be read: {error.strerror or error}") from None
+    except PlutoError as error:
+        raise PlutoError(f"{error}; weights are an archive as torch writes it since 1.6, not compressed") from None
     except Exception as error:
         # The text of torch's error advises to switch the protection off, which must never be done.
-        message = (
-            f"{path} cannot be read as weights: it is cut off, damaged, compressed, or holds what runs code when it is read"
-        )
+        message = f"{path} cannot be read as weights: it is damaged, or holds what runs code when it is read"
         raise PlutoError(message) from error
     if not isinstance(stored, Mapping):
         message = f"{path} holds {type(stored).__name__}, not weights by name"

@@ -19,7 +19,7 @@ def require_plain(path: Path) -> None:
             members = archive.infolist()
             size = file.seek(0, 2)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise PlutoError(f"{path} is no archive: {error}") from None
+        raise PlutoError(f"{path} is cut off, or no archive at all: {error}") from None
     packed = [one.filename for one in members if one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size]
     if packed:
         raise PlutoError(f"{path} holds {packed[0]!r} compressed, and could unpack to anything")
