@@ -1,7 +1,7 @@
 """An hour of caching, training and going on under random kills: is anything lost, and does anything grow?
 
     python benchmarks/soak.py                           # an hour
-    python benchmarks/soak.py --minutes 3 --seed 7 --work /tmp/soak
+    python benchmarks/soak.py --minutes 3 --seed 7 --work FOLDER
 
 A small experiment (cache in two processes, training with a loading process and an augmentation) is run once undisturbed. Then
 round after round it is run again from nothing, and disturbed: SIGKILL, SIGTERM or SIGINT hits the program or one of its

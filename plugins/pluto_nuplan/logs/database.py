@@ -79,9 +79,8 @@ class Columns:
         piece = self._piece(name)
         octets = piece if pa.types.is_binary(piece.type) else piece.cast(pa.string()).cast(pa.binary())
         encoded = octets.dictionary_encode()
-        return [value.decode(errors="replace") for value in encoded.dictionary.to_pylist()], np.asarray(
-            encoded.indices, np.int64
-        )
+        values = [value.decode(errors="replace") for value in encoded.dictionary.to_pylist()]
+        return values, np.asarray(encoded.indices, np.int64)
 
     def tokens(self, name: str) -> Words:
         """Return 8-byte tokens as integers whose order is that of their text; `NO_TOKEN` where there is none."""
