@@ -26,6 +26,8 @@ BEAT_S = 30.0
 """Time between two signs of life of a run."""
 _LONGEST = 1 << 16
 """Bytes of a lock file that are read."""
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP})
+"""What file systems of networks say that were mounted without locks."""
 SILENCE_S = 900.0
 """A part of an array job that is silent for so long on another machine is over. It may then run twice, which only costs time:
 each writes shards of its own."""
@@ -104,7 +106,7 @@ class Lock:
         while True:
             before = Owner.read(path)
             descriptor = _opened(path)
-            if not _flock(descriptor, wait=wait) or (not wait and believe and _held_elsewhere(before)):
+            if not _flock(descriptor, path, wait=wait) or (not wait and believe and _held_elsewhere(before)):
                 os.close(descriptor)
                 return None
             try:
@@ -193,11 +195,22 @@ def _opened(path: Path) -> int:
     raise PlutoError(f"{path} is no file of its own but a link, a folder or a pipe; remove it, it may lead anywhere")
 
 
-def _flock(descriptor: int, *, wait: bool) -> bool:
+def _flock(descriptor: int, path: Path, *, wait: bool) -> bool:
+    """Return whether the lock is ours.
+
+    Raises:
+        PlutoError: The file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in _NO_LOCKS:
+            raise
+        advice = "choose another cache.path, or have it mounted with them (`-o flock` of Lustre)"
+        raise PlutoError(f"the file system of {path} has no locks ({error.strerror}); {advice}") from None
     return True
 
 

@@ -1,5 +1,6 @@
 """The cache folder: what it was made from, what it holds, who uses it."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -360,6 +361,17 @@ def test_locks(tmp_path):
         locks.hold_run(place, "all")
     (place / "run-all").write_text("torn")
     locks.hold_run(place, "all").release()
+
+
+def test_a_file_system_without_locks(folder, monkeypatch):
+    """It is told as such, and not as one without room."""
+
+    def refuse(_descriptor, _operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    with pytest.raises(PlutoError, match=r"file system of .* has no locks .*choose another cache\.path"):
+        folder.hold()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
