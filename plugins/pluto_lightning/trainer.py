@@ -86,7 +86,7 @@ class LightningTrainer:
         if self._world > 1:  # the processes that trained are gone, with their callbacks
             stored = read_checkpoint(last)
             curves.load_state_dict(stored["callbacks"][curves.state_key])
-            module.learning_rate, module.guard.skipped = stored[LEARNING_RATE], stored[SKIPPED]
+            module.learning_rate, module.guard.skipped = stored[LEARNING_RATE], stored.get(SKIPPED, [])
         files = {"checkpoint (last)": last, **_log_folders(job, trainer)}
         if best is not None and best.best_model_path:
             files = {"checkpoint (best)": Path(best.best_model_path), **files}
