@@ -93,7 +93,7 @@ def _repeated(file: Path, settings: tuple[str, ...], modules: tuple[str, ...], w
 def _lines(report: "Report") -> Iterator[str]:
     from pluto_core.run.figures import rounded
 
-    yield f"{report.name}: medians of {report.rounds} rounds (lowest to highest)"
+    yield f"{report.name}: " + (f"medians of {report.rounds} rounds (lowest to highest)" if report.rounds > 1 else "one round")
     rows = [
         (figure.part, figure.name, rounded(figure.median), f"({rounded(min(figure.values))} to {rounded(max(figure.values))})"
          if len(figure.values) > 1 else "", figure.unit, figure.note)

@@ -14,6 +14,7 @@ from pluto_core.errors import PlutoError
 
 _ABANDONED_S = 3600.0
 """Age from which on the file of a writer is that of a killed one."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS})
 """What file systems say that cannot sync a folder."""
 
@@ -28,7 +29,8 @@ def explained(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot write to {error.filename or place}: {error.strerror or error}; make room, or choose another path"
+        advice = "make room, or choose another path" if error.errno in _FULL else "choose another path"
+        message = f"cannot write to {error.filename or place}: {error.strerror or error}; {advice}"
         raise PlutoError(message) from error
 
 

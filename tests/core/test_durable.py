@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pluto_core.errors import PlutoError
-from pluto_core.pipeline.durable import leftovers, write_file
+from pluto_core.pipeline.durable import explained, leftovers, write_file
 from pluto_core.run.folders import claim, existing
 
 
@@ -59,6 +59,16 @@ def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch, code):
     monkeypatch.setattr(os, "fsync", refuse)
     write_file(tmp_path / "a", b"whole")
     assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize(
+    ("code", "room"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False), (errno.EACCES, False)]
+)
+def test_what_to_do_when_the_disk_refuses(tmp_path, code, room):
+    """Room is asked for where that helps."""
+    with pytest.raises(PlutoError, match="choose another path") as caught, explained(tmp_path):
+        raise OSError(code, os.strerror(code))
+    assert ("make room" in str(caught.value)) is room
 
 
 def test_a_state_that_cannot_be_written_is_a_message(tmp_path, monkeypatch):
