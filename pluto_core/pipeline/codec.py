@@ -191,18 +191,17 @@ def _outline(packed: bytes) -> Outline:
 def _record(value: Buffer, key: bytes, *, verify: bool = False) -> _Record:
     """Return a value's parts, whose checksums were compared; what lies in the payload was not looked at."""
     view = memoryview(value).toreadonly()
-    mark, mark_2, version = _START.unpack_from(view)
-    if mark >> 4 != _ARRAY_7 >> 4 or mark_2 != _UINT16:
+    start, start_2, version, mark, head, mark_2, checksum, mark_3, size = _PREFIX.unpack_from(view)
+    if start >> 4 != _ARRAY_7 >> 4 or start_2 != _UINT16:
         message = "it does not begin like a sample"
         raise ValueError(message)
     if version != VERSION:
         raise ValueError(f"it has version {version}, this program reads version {VERSION}")
-    mark, _, _, mark_2, head, mark_3, checksum, mark_4, size = _PREFIX.unpack_from(view)
     middle = _PREFIX.size + size
     _, count = _LENGTH.unpack_from(view, middle)
     after = middle + _LENGTH.size + count
     if (
-        (mark, mark_2, mark_3, mark_4) != (_ARRAY_7, _UINT64, _UINT64, _BIN32)
+        (start, mark, mark_2, mark_3) != (_ARRAY_7, _UINT64, _UINT64, _BIN32)
         or after > len(view)
         or (xxh3_64_intdigest(key + view[_SUMMED:after]) != head)
     ):

@@ -1,9 +1,9 @@
 """Arrays of a batch, each with its rows and its place in the buffer, and how they get there: stacked, padded, cropped, cast."""
 
-from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache, partial
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -83,17 +83,28 @@ class Field(NamedTuple):
             else:
                 _fit(batch[row, ...], source, self.spec)
 
+    def pieces(self, buffer: Bytes) -> list[Callable[[], object]]:
+        """Return what writes every cell, row by row; bytes are copied with as little of the interpreter as there can be."""
+        batch, column = self.place.view(buffer), self.column
+        if self._lies(column) and column.low == column.high == self.place.shape[1:]:
+            return [partial(np.copyto, target, column.array(row)) for row, target in enumerate(batch)]
+        return [partial(self.fill, batch, (row,)) for row in range(len(batch))]
+
     def fill_all(self, buffer: Bytes) -> None:
         """Write every cell: where rows differ in length alone, as bytes or with one call for all of them."""
         column = self.column
         if not self.plain:
             self.fill(self.place.view(buffer), range(self.place.shape[0]))
-        elif not isinstance(column, StoredColumn) or not column.lies_as(self.place.dtype):
+        elif not self._lies(column):
             self._join(buffer)
         elif self.heavy:
             self._copy_pieces(column, buffer)
         else:
             self._copy_bytes(column, buffer.data)
+
+    def _lies(self, column: Column) -> TypeGuard[StoredColumn]:
+        """Return whether rows lie in stored values as the bytes that the batch is to have."""
+        return isinstance(column, StoredColumn) and column.lies_as(self.place.dtype)
 
     def _join(self, buffer: Bytes) -> None:
         """Join rows, which are cast where they must be."""

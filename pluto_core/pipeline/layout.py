@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -68,44 +69,44 @@ class Arrangement:
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        early = [field for field in self.fields if not self._is_last(field)]
-        # Finishing samples takes longer than all copying: then the other thread is at that from the beginning.
-        alone = early if self.finish else [field for field in early if not field.heavy]
-        shared = [] if self.finish else [field for field in early if field.heavy]
-        pieces = [partial(field.fill_all, buffer) for field in shared] + self._samples(buffer)
+        pieces = self._finished(buffer) if self.finish else self._large(buffer)
         queue = iter(pieces)
 
-        def copy_alone() -> None:
-            for field in alone:
-                field.fill_all(buffer)
-                if threads and self.finish:
-                    give_way()
+        def copy_small() -> None:
+            for field in sorted(self.fields, key=attrgetter("heavy")):  # few bytes first, while the other thread wakes up
+                if not self._is_last(field):
+                    field.fill_all(buffer)
+                    if threads and self.finish:
+                        give_way()
 
-        def copy_pieces() -> None:
+        def copy_last() -> None:
             for piece in queue:
                 piece()
 
         if threads and pieces:
-            together(copy_pieces, first=copy_alone)
+            together(copy_last, first=copy_small)
         else:
-            copy_alone()
-            copy_pieces()
+            copy_small()
+            copy_last()
 
     def _is_last(self, field: Field) -> bool:
         return field.large or field.place.key in self.late
 
-    def _samples(self, buffer: Bytes) -> list[Callable[[], object]]:
-        """Return what finishes each sample, and copies arrays that are large or held nothing before."""
+    def _large(self, buffer: Bytes) -> list[Callable[[], object]]:
+        """Return what fills large arrays, row by row."""
+        return [piece for field in self.fields if field.large for piece in field.pieces(buffer)]
+
+    def _finished(self, buffer: Bytes) -> list[Callable[[], object]]:
+        """Return what finishes a sample, and copies those of its arrays that are large or held nothing before."""
         last = [(field, field.place.view(buffer)) for field in self.fields if self._is_last(field)]
         step = self.rows // self.roles
 
         def copy(sample: int) -> None:
-            if self.finish:
-                self.finish[sample]()
+            self.finish[sample]()
             for field, view in last:
                 field.fill(view, range(sample, self.rows, step))
 
-        return [partial(copy, sample) for sample in range(step)] if last or self.finish else []
+        return [partial(copy, sample) for sample in range(step)]
 
 
 class Layout:

@@ -183,14 +183,16 @@ class CacheReader:
         places = self.index.places_of(tag, np.asarray([key.encode() for key in keys], np.bytes_))
         if (places < 0).any():
             raise KeyError(keys[int(np.argmin(places))])
+        names = [shard_key(tag, key) for key in keys]
         rows_of: defaultdict[int, list[int]] = defaultdict(list)
         for row, shard in enumerate(places.tolist()):
             rows_of[shard].append(row)
         found: dict[int, _Found] = {}
         for shard, rows in rows_of.items():
-            raw = [shard_key(tag, keys[row]) for row in rows]
-            values = self._values(shard, raw) if lent is None else self._lent(shard, raw, lent)
-            found.update((row, _Found(shard, key, value)) for row, key, value in zip(rows, raw, values, strict=True))
+            wanted = [names[row] for row in rows]
+            values = self._values(shard, wanted) if lent is None else self._lent(shard, wanted, lent)
+            for row, value in zip(rows, values, strict=True):
+                found[row] = _Found(shard, names[row], value)
         return [found[row] for row in range(len(keys))]
 
     def _lying(self, found: Sequence["_Found"], wanted: Collection[str] | None) -> Mapping[str, Column] | None:
