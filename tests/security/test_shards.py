@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from pluto_basics.stores_files import FileShards
+from pluto_basics.stores_files import FileShards, _file_of
 from pluto_core.errors import PlutoError
 from pluto_core.testing.isolation import python
 from pluto_lmdb.pages import require_sound
@@ -213,3 +213,15 @@ def test_files_with_a_hostile_key(head, tmp_path):
     reader = FileShards().open(tmp_path / "a.files")
     assert reader.keys() == [b"f|log/t@1"]
     assert reader.get(b"f|log/t@1") == b"value"
+
+
+def test_files_with_a_long_key(tmp_path):
+    """A key that would widen every row of an index is not written, and not listed where somebody else wrote it."""
+    store = FileShards()
+    writer = store.create(tmp_path / "a.files")
+    writer.put(b"k" * 4096, b"value")
+    with pytest.raises(PlutoError, match="keys of up to 4096 bytes, not 4097"):
+        writer.put(b"k" * 4097, b"value")
+    long = b"k" * 5000
+    _file_of(tmp_path / "a.files", long).write_bytes(struct.pack("<I", len(long)) + long + b"value")
+    assert store.open(tmp_path / "a.files").keys() == [b"k" * 4096]
