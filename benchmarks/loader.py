@@ -2,12 +2,13 @@
 
 One table, one run, PLUTO's samples in batches of 32, without augmentation and with the contrastive one, which makes three rows
 of a sample. `reference` is the way of `peer.py`. `memcpy` copies the bytes of a batch into buffers that are used again, which
-is the least that any loader could do. Without processes ours uses two threads unless told otherwise, where there are two
+is the least that any loader could do: from one source, of which much stays in the processor's caches, and from half a gigabyte
+of them in turn, which is how samples lie. Without processes ours uses two threads unless told otherwise, where there are two
 processors; one thread is measured beside it. Before anything is measured, batches of all ways are compared, value by value
 (without augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not
 count; medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes;
 `--data` names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many
-keys.
+keys, in so many shards that a batch reaches into about twenty of them, as it does in a cache of a million samples.
 
     python benchmarks/loader.py --data ../shared/data/golden/town
 """
@@ -51,6 +52,9 @@ from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.features import make
 
 TAG = "pluto"
+SHARDS = 32
+COLD = 512 << 20
+"""Bytes that no processor's cache holds."""
 PROFILES = ("default", "raw")
 
 
@@ -184,7 +188,9 @@ class Stored:
         """Return batches without an end, by way."""
         found: dict[Way, Iterator[object]] = {}
         for contrastive in (False, True):
-            found[Way("memcpy", contrastive)] = copies(self.batch_bytes(contrastive=contrastive))
+            nbytes = self.batch_bytes(contrastive=contrastive)
+            found[Way("memcpy", contrastive)] = copies(nbytes, sources=1)
+            found[Way("memcpy, sources in turn", contrastive)] = copies(nbytes, sources=-(-COLD // nbytes))
             for count in workers:
                 found[Way("reference", contrastive, count)] = repeated(self.peer(count, contrastive=contrastive))
                 for profile in PROFILES:
@@ -218,10 +224,10 @@ def repeated(batches: Iterable[object]) -> Iterator[object]:
         yield from batches
 
 
-def copies(nbytes: int) -> Iterator[object]:
+def copies(nbytes: int, sources: int) -> Iterator[object]:
     """Yield copies of as many bytes in buffers that take turns."""
-    ring, source = Ring(4), np.ones(nbytes, np.uint8)
-    while True:
+    ring = Ring(4)
+    for source in itertools.cycle([np.ones(nbytes, np.uint8) for _ in range(sources)]):
         target = ring.take(nbytes)
         target[:] = source
         yield target
@@ -232,7 +238,7 @@ def cached(place: Path, rows: Sequence[tuple[ScenarioId, Sample]], spec: Spec, p
     folder = CacheFolder(place, LmdbShards())
     builder = make(PlutoFeaturesConfig(), Context())
     folder.open_or_create(fingerprint(Identity(reader="any/1", settings={}, dataset={"a.db": 1}), [(TAG, builder, {})]))
-    writer = RollingWriter(folder.shards)
+    writer = RollingWriter(folder.shards, samples=-(-len(rows) // SHARDS))
     for scenario, sample in rows:
         key = index.shard_key(TAG, scenario.key)
         writer.put(key, codec.encode(sample, spec, profile, key=key))

@@ -78,11 +78,14 @@ def lease(name: str, config: LmdbConfig) -> Iterator[lmdb.Environment]:
         config: How it is opened, and how many are.
 
     Raises:
-        PlutoError: The file is missing, no LMDB file, or cut off.
+        PlutoError: The file is missing, no LMDB file, or cut off; or LMDB finds it damaged in the `with` block.
     """
     entry = _registry.take(name, config)
     try:
         yield entry.environment
+    except lmdb.Error as error:
+        message = f"{name} is damaged: {error}; run `pluto cache verify`"
+        raise PlutoError(message) from error
     finally:
         _registry.give_back(entry)
 

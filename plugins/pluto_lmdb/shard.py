@@ -141,12 +141,8 @@ class LmdbReader:
 
     def keys(self) -> list[bytes]:
         """Return all keys, ascending."""
-        with lease(self._real, self._config) as environment:
-            try:
-                with environment.begin() as transaction:
-                    return list(transaction.cursor().iternext(keys=True, values=False))
-            except lmdb.Error as error:
-                raise self._damaged(error) from error
+        with lease(self._real, self._config) as environment, environment.begin() as transaction:
+            return list(transaction.cursor().iternext(keys=True, values=False))
 
     def get(self, key: bytes) -> bytes:
         """Return a copy of a value."""
@@ -154,24 +150,14 @@ class LmdbReader:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return copies of values, read in one transaction."""
-        with lease(self._real, self._config) as environment, self._told(), environment.begin() as transaction:
+        with lease(self._real, self._config) as environment, environment.begin() as transaction:
             return _values(environment, transaction, keys)
 
     @contextlib.contextmanager
     def lend(self, keys: Sequence[bytes]) -> Iterator[list[memoryview]]:
         """Give values where they lie in the file; they must not be looked at after the `with` block."""
-        with lease(self._real, self._config) as environment, self._told(), environment.begin(buffers=True) as transaction:
+        with lease(self._real, self._config) as environment, environment.begin(buffers=True) as transaction:
             yield _values(environment, transaction, keys)
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except lmdb.Error as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: lmdb.Error) -> PlutoError:
-        return PlutoError(f"{self._path} is damaged: {error}; run `pluto cache verify`")
 
     def close(self) -> None:
         """Close the file unless another thread reads from it."""
