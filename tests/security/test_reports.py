@@ -133,6 +133,16 @@ def test_a_report_replaces_a_link(tmp_path, monkeypatch):
     checked(path.read_text())
 
 
+def test_a_link_that_the_user_names_is_followed(tmp_path, monkeypatch):
+    """What `--out` names stays what it is, a link here, a device elsewhere, and takes the page."""
+    link = tmp_path / "link.html"
+    link.symlink_to(tmp_path / "page.html")
+    monkeypatch.setattr(writing, "read", lambda path, **_options: record(path))
+    writing.write(tmp_path / "run", None, link, count=1, modules=(), without=(), note=print)
+    assert link.is_symlink()
+    checked((tmp_path / "page.html").read_text())
+
+
 def test_formulas_in_titles_are_text():
     """A token with dollar signs is drawn as it stands, not as a formula, which would fail."""
     picture = Picture(figsize=(2, 2))

@@ -32,10 +32,13 @@ def write(
     """
     records = [read(path, modules=modules, without=without, note=note) for path in (run, other) if path is not None]
     text = one(records[0], count, note) if len(records) == 1 else two(records[0], records[1], count, note)
-    path = out or _beside(records)
+    path, page = out or _beside(records), text.encode(errors="backslashreplace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, text.encode(errors="backslashreplace"))
+        if out:
+            out.write_bytes(page)  # where the user says: through links, into pipes, to /dev/stdout
+        else:
+            write_file(path, page)  # a link in a run of somebody else may lead anywhere: it is replaced
     except OSError as error:
         raise PlutoError(f"the report cannot be written to {path}: {error.strerror}; choose another with --out") from None
     if path.stat().st_size > _LARGEST_MB * 1e6:
