@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from pluto_core.errors import PlutoError, Reason, SampleError
+from pluto_core.places.files import opened
 from pluto_core.places.names import is_file_name
 from pluto_devkit.pickles import read_pickle, write_pickle
 
@@ -75,7 +76,7 @@ def read(root: Path, entry: Entry, name: str, allowed: Mapping[tuple[str, str], 
     """
     path = entry.folder(root) / (name + SUFFIX)
     try:
-        with gzip.open(path, "rb") as file:
+        with opened(path) as packed, gzip.open(packed) as file:
             data = file.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise SampleError(Reason.DAMAGED_VALUE, f"{path} cannot be read: {error}") from None

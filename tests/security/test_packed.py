@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import os
 import pickle
 import zlib
 
@@ -55,6 +56,15 @@ def test_gzip_files_that_are_none(content, tmp_path):
     folder.mkdir(parents=True)
     (folder / "x.gz").write_bytes(content)
     with pytest.raises(SampleError, match=r"x\.gz"):
+        gzip_cache.read(tmp_path, Entry("log", "type", "token"), "x")
+
+
+def test_a_pipe_for_a_gzip_file(tmp_path):
+    """A pipe in the place of a feature is damage, not a reader that waits for ever."""
+    folder = Entry("log", "type", "token").folder(tmp_path)
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "x.gz")
+    with pytest.raises(SampleError, match="no regular file"):
         gzip_cache.read(tmp_path, Entry("log", "type", "token"), "x")
 
 
