@@ -56,6 +56,7 @@ SHARDS = 32
 COLD = 512 << 20
 """Bytes that no processor's cache holds."""
 PROFILES = ("default", "raw")
+COPIES = ("memcpy", "memcpy, sources in turn")
 
 
 class Way(NamedTuple):
@@ -97,12 +98,14 @@ def main() -> None:
 
 def show(rates: Mapping[Way, Sequence[float]]) -> None:
     """Print the medians as a table."""
-    columns = "way", "augmentation", "processes", "samples/s", "lowest to highest", "of the reference's way", "of memcpy"
+    figures = "samples/s", "lowest to highest", "of the reference's way", "of memcpy", "of it in turn"
+    columns = "way", "augmentation", "processes", *figures
     print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     medians = {way: float(np.median(found)) for way, found in rates.items()}
     for way, found in rates.items():
         median = medians[way]
-        peer, copy = medians.get(way._replace(name="reference")), medians[Way("memcpy", way.contrastive)]
+        peer = medians.get(way._replace(name="reference"))
+        copies_of_one, copies_in_turn = (medians[Way(name, way.contrastive)] for name in COPIES)
         cells = (
             way.name,
             "contrastive" if way.contrastive else "none",
@@ -110,7 +113,8 @@ def show(rates: Mapping[Way, Sequence[float]]) -> None:
             f"{median:.0f}",
             f"{min(found):.0f} to {max(found):.0f}",
             f"{median / peer:.1f}" if peer else "-",
-            f"{median / copy:.0%}",
+            f"{median / copies_of_one:.0%}",
+            f"{median / copies_in_turn:.0%}",
         )
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
@@ -189,8 +193,8 @@ class Stored:
         found: dict[Way, Iterator[object]] = {}
         for contrastive in (False, True):
             nbytes = self.batch_bytes(contrastive=contrastive)
-            found[Way("memcpy", contrastive)] = copies(nbytes, sources=1)
-            found[Way("memcpy, sources in turn", contrastive)] = copies(nbytes, sources=-(-COLD // nbytes))
+            for name, sources in zip(COPIES, (1, -(-COLD // nbytes)), strict=True):
+                found[Way(name, contrastive)] = copies(nbytes, sources)
             for count in workers:
                 found[Way("reference", contrastive, count)] = repeated(self.peer(count, contrastive=contrastive))
                 for profile in PROFILES:
