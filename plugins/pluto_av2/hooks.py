@@ -17,7 +17,7 @@ def pluto_register_sources() -> list[Component]:
             factory="pluto_av2.source:make",
             config="pluto_av2.config:Av2Config",
             facts={"answers": _ANSWERS},
-            summary="Argoverse 2 sensor logs and motion-forecasting scenarios.",
+            summary="Argoverse 2 sensor logs and motion-forecasting scenarios; maps are ATX, DTW, MIA, PAO, PIT, WDC.",
         )
     ]
 
