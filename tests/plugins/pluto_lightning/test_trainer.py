@@ -344,6 +344,7 @@ def test_compiling_keeps_the_names_of_weights(fit, world, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the compiler takes minutes where others compute
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_training_is_the_same_within_rounding(fit, world, monkeypatch, tmp_path):
