@@ -1,6 +1,7 @@
 """What a run says: its plan, progress bars, and the table at the end. Progress goes to stderr, results to stdout."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -41,6 +42,8 @@ _LABELS = {
 _FDE, _MISS = "fde_top1_m", "miss_top1"
 _PICTURE = "picture ("
 _KIB = 1024
+_FILE_WIDTH = 120
+"""Columns of a table that goes into a file or a pipe: the longest name of a scenario type fits."""
 
 
 class Display:
@@ -49,6 +52,8 @@ class Display:
     def __init__(self, *, progress: bool = True) -> None:
         """Show progress only where a person looks."""
         self.out = Console(highlight=False)
+        if not self.out.is_terminal and "COLUMNS" not in os.environ:
+            self.out.width = _FILE_WIDTH
         self.err = Console(stderr=True, highlight=False)
         self.interactive = progress and self.err.is_terminal
 
