@@ -167,7 +167,7 @@ def _recorded(lost: Lost, unit: Unit, log: FailureLog) -> Done:
 def _check_failures(failed: int, limit: int | None, folder: CacheFolder) -> None:
     if limit is not None and failed > limit:
         message = (
-            f"{failed} scenarios failed, and max_failures allows {limit}; {folder.path / 'failures.jsonl'} says why. "
+            f"{failed:,} scenario{'s' if failed > 1 else ''} failed, and max_failures allows {limit}; {folder.path / 'failures.jsonl'} says why. "
             "Raise max_failures to go on without them, or mend the cause and run `pluto cache retry`"
         )
         raise TooManyFailuresError(message)
