@@ -166,8 +166,9 @@ def _recorded(lost: Lost, unit: Unit, log: FailureLog) -> Done:
 
 def _check_failures(failed: int, limit: int | None, folder: CacheFolder) -> None:
     if limit is not None and failed > limit:
+        scenarios = "1 scenario" if failed == 1 else f"{failed:,} scenarios"
         message = (
-            f"{failed:,} scenario{'s' if failed > 1 else ''} failed, and max_failures allows {limit}; {folder.path / 'failures.jsonl'} says why. "
+            f"{scenarios} failed, and max_failures allows {limit}; {folder.path / 'failures.jsonl'} says why. "
             "Raise max_failures to go on without them, or mend the cause and run `pluto cache retry`"
         )
         raise TooManyFailuresError(message)
