@@ -263,7 +263,9 @@ def unfit(end: End, hit: Hit | None) -> str:
     fit, early = {0}, hit is not None and hit.target == "the program" and hit.phase == "start"
     if hit and hit.target == "the program":
         fit |= set() if hit.signal == "SIGKILL" else {INTERRUPTED}
-        fit |= {-signal.Signals[hit.signal.split()[0]]} if early or hit.signal != "SIGINT" else set()
+        # Before its first line and after its last one Python leaves SIGINT to the system, which ends the process by it.
+        outside = early or (hit.phase == "end" and "is complete:" in end.text)
+        fit |= {-signal.Signals[hit.signal.split()[0]]} if outside or hit.signal != "SIGINT" else set()
     if early and "KeyboardInterrupt" in end.text:  # Python was importing our first module
         return ""
     if hit and hit.target == "a process" and end.code == 1 and "a process that loads samples" in end.text:

@@ -246,8 +246,7 @@ class CacheReader:
         """Make a sample that cannot be used a row of the failures, where the cache can be written."""
         if damage.key not in self._failed:
             self._failed.add(damage.key)
-            with contextlib.suppress(OSError):
-                self.folder.note_failed({shard: [damage]})
+            self.folder.note_failed({shard: [damage]})
 
     def close(self) -> None:
         """Let go of all shards; the next read opens them again."""

@@ -61,7 +61,7 @@ def _measured(
     for _ in range(rounds):
         samples = nbytes = count = 0
         began = time.perf_counter()
-        while (taken := time.perf_counter() - began) < seconds:
+        while (taken := time.perf_counter() - began) < seconds or not count:
             batch = next(batches)
             count += 1
             samples += batch.size

@@ -49,6 +49,10 @@ def test_an_attempt_may_end_as_its_signal_says_and_not_otherwise():
     assert not unfit(End(-signal.SIGKILL, ""), killed)
     assert not unfit(End(INTERRUPTED, "interrupted"), stopped)
     assert not unfit(End(1, "error: a process that loads samples was killed"), worker)
+    complete = "run 001 is complete: 9.8 s now"
+    assert not unfit(End(-signal.SIGINT, complete), Hit("SIGINT", "the program", "end"))
+    assert unfit(End(-signal.SIGINT, complete), stopped)
+    assert unfit(End(-signal.SIGINT, ""), Hit("SIGINT", "the program", "end"))
     assert unfit(End(1, ""), None)
     assert unfit(End(-signal.SIGKILL, ""), stopped)
     assert unfit(End(-signal.SIGSEGV, ""), killed)
