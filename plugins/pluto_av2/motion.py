@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pluto_av2.recording import FORD_FUSION, Objects, category_of, require_few
-from pluto_av2.tables import words
+from pluto_av2.tables import validated, words
 from pluto_core.errors import Reason, SampleError
 from pluto_core.places.remote import Place, local
 from pluto_core.scene import Category
@@ -57,8 +57,7 @@ def read_motion(folder: Place, name: str) -> MotionTracks:
     try:
         file = local(path)
         require_few(parquet.read_metadata(file).num_rows)
-        table = parquet.read_table(file, columns=list(_COLUMNS), read_dictionary=list(_WORDS))
-        table.validate(full=True)
+        table = validated(parquet.read_table(file, columns=list(_COLUMNS), read_dictionary=list(_WORDS)))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise SampleError(Reason.UNREADABLE_LOG, f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     step = table["timestep"].to_numpy()

@@ -261,17 +261,21 @@ class Payload:
         return Path.write_text, (self.path, "ran")
 
 
+@pytest.mark.parametrize("kind", ["sensor", "motion"])
 @pytest.mark.parametrize("name", ["arrow.py_extension_type", "arrow.parquet.variant"])
-def test_types_of_others(recording, tmp_path, name):
+def test_types_of_others(recording, tmp_path, name, kind):
     """Names of types of other programs in a table's schema, with pickles as their settings, are not followed."""
-    table = pa.table(boxes())
+    path, table = recording / "annotations.feather", pa.table(boxes())
+    if kind == "motion":
+        motion(recording)
+        path = next(recording.glob("*.parquet"))
+        table = parquet.read_table(path)
     about = {"ARROW:extension:name": name, "ARROW:extension:metadata": pickle.dumps(Payload(tmp_path / "ran"))}
     fields = [field.with_metadata(about) for field in table.schema]
-    feather.write_feather(pa.table(table.columns, pa.schema(fields)), recording / "annotations.feather")
-    try:
-        read(recording)
-    finally:
-        assert not (tmp_path / "ran").exists()
+    write = feather.write_feather if kind == "sensor" else parquet.write_table
+    write(pa.table(table.columns, pa.schema(fields)), path)
+    read(recording)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 400))])
