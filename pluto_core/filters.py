@@ -34,7 +34,10 @@ class ScenarioFilter:
         None, "Take frames tagged with one of these types; untagged ones are left out."
     )
     scenario_tokens: tuple[str, ...] | None = setting(None, "Take these tokens only.")
-    map_names: tuple[str, ...] | None = setting(None, "Take scenarios on these maps only.")
+    map_names: tuple[str, ...] | None = setting(
+        None,
+        "Take scenarios on these maps only (nuPlan: sg-one-north, ...; Argoverse 2: ATX, DTW, MIA, PAO, PIT, WDC).",
+    )
     remove_invalid_goals: bool = setting(default=False, help="Leave out scenarios whose mission goal is unknown.")
     expand_scenarios: bool = setting(
         default=True, help="Every frame is a scenario of one step; false cuts out the mapping's duration around the frame."
