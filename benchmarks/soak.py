@@ -263,9 +263,10 @@ def unfit(end: End, hit: Hit | None) -> str:
     fit, early = {0}, hit is not None and hit.target == "the program" and hit.phase == "start"
     if hit and hit.target == "the program":
         fit |= set() if hit.signal == "SIGKILL" else {INTERRUPTED}
-        # Before its first line and after its last one Python leaves SIGINT to the system, which ends the process by it.
-        outside = early or (hit.phase == "end" and "is complete:" in end.text)
-        fit |= {-signal.Signals[hit.signal.split()[0]]} if outside or hit.signal != "SIGINT" else set()
+        # Python itself ends by SIGINT, which shells tell as 130, what Ctrl-C met before our first line, after our last one,
+        # or, though it was caught, within a text that a library was executing (dataclasses are made so).
+        told = early or any(words in end.text for words in ("interrupted", "is complete:"))
+        fit |= {-signal.Signals[hit.signal.split()[0]]} if told or hit.signal != "SIGINT" else set()
     if early and "KeyboardInterrupt" in end.text:  # Python was importing our first module
         return ""
     if hit and hit.target == "a process" and end.code == 1 and "a process that loads samples" in end.text:

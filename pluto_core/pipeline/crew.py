@@ -184,23 +184,32 @@ class _Ending:
     buffers: Sequence[SharedBuffer]
     owner: int = attrs.field(factory=os.getpid)
     closed: bool = False
+    left: list[_Hand] = attrs.field(init=False, factory=list[_Hand])
+    """Processes that were not ended yet."""
 
     def close(self) -> None:
-        if self.closed or os.getpid() != self.owner:
+        """End what is left; Ctrl-C ends the waiting for processes, and they with it."""
+        if os.getpid() != self.owner:
             return
-        self.closed = True
-        for hand in self.hands:
-            with contextlib.suppress(OSError):
-                hand.pipe.send(None)  # closing is not enough where a fork has the pipe too
-            hand.pipe.close()
-        for hand in self.hands:
-            hand.process.join(_PATIENCE_S)
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
-            hand.process.close()
-        for buffer in self.buffers:
-            buffer.close()
+        if not self.closed:
+            self.closed, self.left = True, list(self.hands)
+        try:
+            for hand in self.left:
+                with contextlib.suppress(OSError):
+                    hand.pipe.send(None)  # closing is not enough where a fork has the pipe too
+                hand.pipe.close()
+            for hand in self.left:
+                hand.process.join(_PATIENCE_S)
+        finally:
+            while self.left:
+                process = self.left[-1].process
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+                process.close()
+                self.left.pop()
+            for buffer in self.buffers:
+                buffer.close()
 
 
 class Crews:

@@ -1,5 +1,6 @@
 """What a run works on: source, listing, builders, cache, parts and their batches, each made when first asked for."""
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -287,13 +288,12 @@ class Workspace:
 
     def release(self) -> list[Replacement]:
         """End what gives batches, let go of the cache, and return the damaged samples that others stood in for."""
-        replaced: list[Replacement] = []
-        while self._given:
-            reader, loader = self._given.pop()
-            loader.close()
-            reader.close()
-            replaced += loader.replaced.values()
-        return replaced
+        given, self._given = self._given, []
+        with contextlib.ExitStack() as ending:  # which ends every one, also where Ctrl-C meets another
+            for reader, loader in given:
+                ending.callback(reader.close)
+                ending.callback(loader.close)
+        return [one for _, loader in given for one in loader.replaced.values()]
 
     def _recipe(self, kind: str, selection: Any) -> Recipe:
         section_kind = {"features": "features", "targets": "targets", "sources": "sources"}[kind]

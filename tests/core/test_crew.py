@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import multiprocessing.process
 import os
 import pickle
 import signal
@@ -289,6 +290,31 @@ def test_processes_stay_for_the_next_epoch_and_end_with_the_loader(make):
     del other
     gc.collect()
     assert len(children() - before) == 2
+
+
+def test_ctrl_c_while_a_crew_ends_leaves_nothing(make, monkeypatch):
+    """Whoever loses patience while processes are waited for gets their memory, files and processes back all the same."""
+    crew = make(workers=2)
+
+    def begun():
+        assert len(list(islice(crew.batches(0), 2))) == 2
+        return children()
+
+    begun()
+    crew.close()
+    held, before = open_files(), children()
+    started = begun() - before
+    assert len(started) == 2
+
+    def interrupt(_process, _patience_s=None):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "join", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        crew.close()
+    gc.collect()
+    assert (open_files(), children() & started, shared_kb()) == (held, set(), 0)
 
 
 def test_many_epochs_take_no_more_descriptors_and_memory(make):
