@@ -8,7 +8,7 @@ processors; one thread is measured beside it. Before anything is measured, batch
 (without augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not
 count; medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes;
 `--data` names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many
-keys, in so many shards that a batch reaches into about twenty of them, as it does in a cache of a million samples.
+keys. `--shards 32` spreads them, so that a batch reaches into twenty shards, as it does in a cache of a million samples.
 
     python benchmarks/loader.py --data ../shared/data/golden/town
 """
@@ -52,7 +52,6 @@ from pluto_planner.config import PlutoFeaturesConfig
 from pluto_planner.features import make
 
 TAG = "pluto"
-SHARDS = 32
 COLD = 512 << 20
 """Bytes that no processor's cache holds."""
 PROFILES = ("default", "raw")
@@ -72,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="A folder with nuplan-v1.1 and maps.")
     parser.add_argument("--samples", type=int, default=512, help="Stored samples.")
+    parser.add_argument("--shards", type=int, default=1, help="Files of a cache.")
     parser.add_argument("--batch-size", type=int, default=32, help="Samples in a batch.")
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2], help="Numbers of processes.")
     parser.add_argument("--rounds", type=int, default=5, help="How often each way is measured.")
@@ -82,7 +82,7 @@ def main() -> None:
         place = Path(name)
         root = options.data.resolve() if options.data else town(place)
         distinct, spec = samples_of(root)
-        data = Stored.write(place, distinct, spec, options.samples, options.batch_size)
+        data = Stored.write(place, distinct, spec, options.samples, options.shards, options.batch_size)
         data.compare()
         ways = data.ways(options.workers)
         rates: dict[Way, list[float]] = {way: [] for way in ways}
@@ -91,7 +91,8 @@ def main() -> None:
                 found = rate(batches, options.batch_size, options.seconds)
                 rates[way] += [found] if counts else []
         sizes = " and ".join(f"{data.batch_bytes(contrastive=each) / 1e6:.1f}" for each in (False, True))
-        print(f"\n{root.name}, {len(distinct)} distinct samples under {options.samples} keys; a batch has {sizes} MB")
+        keys = f"{options.samples} keys, shards: {options.shards}"
+        print(f"\n{root.name}, {len(distinct)} distinct samples under {keys}; a batch has {sizes} MB")
         show(rates)
         data.close()
 
@@ -144,7 +145,7 @@ class Stored:
     loaders: list[BatchLoader] = attrs.field(factory=list)
 
     @classmethod
-    def write(cls, place: Path, distinct: Sequence[Sample], spec: Spec, count: int, batch_size: int) -> "Stored":
+    def write(cls, place: Path, distinct: Sequence[Sample], spec: Spec, count: int, shards: int, batch_size: int) -> "Stored":
         """Write samples under `count` keys."""
         ids = [ScenarioId("log", f"{number:016x}", number) for number in range(count)]
         rows = list(zip(ids, itertools.cycle(distinct), strict=False))
@@ -152,7 +153,7 @@ class Stored:
         return cls(
             spec=spec,
             listing=Listing.of([(one, "type", "town") for one in ids]),
-            folders={profile: cached(place / profile, rows, spec, profile) for profile in PROFILES},
+            folders={profile: cached(place / profile, rows, spec, profile, shards) for profile in PROFILES},
             files=[pickled(place / "reference" / f"{one.token}.gz", sample, spec) for one, sample in rows],
             batch_size=batch_size,
         )
@@ -237,12 +238,12 @@ def copies(nbytes: int, sources: int) -> Iterator[object]:
         yield target
 
 
-def cached(place: Path, rows: Sequence[tuple[ScenarioId, Sample]], spec: Spec, profile: str) -> CacheFolder:
+def cached(place: Path, rows: Sequence[tuple[ScenarioId, Sample]], spec: Spec, profile: str, shards: int) -> CacheFolder:
     """Return a cache that holds the samples."""
     folder = CacheFolder(place, LmdbShards())
     builder = make(PlutoFeaturesConfig(), Context())
     folder.open_or_create(fingerprint(Identity(reader="any/1", settings={}, dataset={"a.db": 1}), [(TAG, builder, {})]))
-    writer = RollingWriter(folder.shards, samples=-(-len(rows) // SHARDS))
+    writer = RollingWriter(folder.shards, samples=-(-len(rows) // shards))
     for scenario, sample in rows:
         key = index.shard_key(TAG, scenario.key)
         writer.put(key, codec.encode(sample, spec, profile, key=key))
