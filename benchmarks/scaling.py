@@ -20,7 +20,7 @@ LOGS, FRAMES, LOGS_GB = 13_200, 5_900, 1_115
 """Of nuPlan's training set: its logs, frames of one, and the size of all."""
 REFERENCE_S = 0.58
 """Of one core and scenario in the reference stack's cache step, storing included."""
-REFERENCE_LOADER = {"": 233.0, ", varied": 95.0}
+REFERENCE_LOADER = {"": 211.0, ", varied": 94.0}
 """Samples a second of one loading process of the reference's way: the table `Loader`, where both are measured in one run."""
 GPUS, LOADING_CORES = 8, 8
 """Of one machine, and the cores beside each GPU that may load."""
