@@ -69,8 +69,7 @@ class Arrangement:
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        pieces = self._finished(buffer) if self.finish else self._large(buffer)
-        queue = iter(pieces)
+        queue = iter(self._finished(buffer) if self.finish else self._large(buffer))
 
         def copy_small() -> None:
             for field in sorted(self.fields, key=attrgetter("heavy")):  # few bytes first, while the other thread wakes up
@@ -83,7 +82,7 @@ class Arrangement:
             for piece in queue:
                 piece()
 
-        if threads and pieces:
+        if threads and any(map(self._is_last, self.fields)):
             together(copy_last, first=copy_small)
         else:
             copy_small()

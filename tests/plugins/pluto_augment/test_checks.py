@@ -1,8 +1,5 @@
 import pytest
 
-from pluto_core.errors import ExperimentError
-from pluto_core.experiment import read
-
 EXPERIMENT = """
 plugins = ["pluto_core.testing.plugin"]
 steps = ["cache", "train"]
@@ -12,22 +9,6 @@ augmentations = [{use = "contrastive"}]
 model = {use = "pluto", use_hidden_proj = true}
 objective = {use = "pluto", contrast = true}
 """
-
-
-@pytest.fixture
-def problems(tmp_path):
-    """Return a function that gives what is wrong with an experiment after some settings."""
-
-    def find(*settings):
-        path = tmp_path / "a.toml"
-        path.write_text(EXPERIMENT, encoding="utf-8")
-        try:
-            read(path, settings=list(settings), environment={})
-        except ExperimentError as error:
-            return str(error)
-        return ""
-
-    return find
 
 
 def test_a_sound_experiment(problems):

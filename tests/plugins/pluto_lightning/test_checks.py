@@ -1,8 +1,3 @@
-import pytest
-
-from pluto_core.errors import ExperimentError
-from pluto_core.experiment import read
-
 EXPERIMENT = """
 plugins = ["pluto_core.testing.plugin"]
 source.use = "fake"
@@ -11,22 +6,6 @@ loader = {batch_size = 32, batch_size_of = "all"}
 trainer = {use = "lightning", devices = 4}
 """
 PLACE = "a.toml:6"
-
-
-@pytest.fixture
-def problems(tmp_path):
-    """Return a function that gives what is wrong with an experiment after some settings."""
-
-    def find(*settings):
-        path = tmp_path / "a.toml"
-        path.write_text(EXPERIMENT, encoding="utf-8")
-        try:
-            read(path, settings=list(settings), environment={})
-        except ExperimentError as error:
-            return str(error).removeprefix(f"{tmp_path}/")
-        return ""
-
-    return find
 
 
 def test_a_batch_of_all_devices(problems):
