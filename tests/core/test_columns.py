@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import suppress
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import attrs
@@ -53,9 +53,13 @@ def sample(agents, lines, points, seed, *, hint=True):
     return made | ({"hint": np.full(2, seed, np.float32)} if hint else {})
 
 
+DIRT = cycle((0xA5, 0x5A))
+
+
 def dirty(nbytes):
+    """Return a buffer full of something, and the next time of something else: cells that nobody writes differ."""
     buffer = aligned(nbytes)
-    buffer.fill(0xA5)
+    buffer.fill(next(DIRT))
     return buffer
 
 
