@@ -31,11 +31,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
-from soak_attempts import BUG, INTERRUPTED, MARK, End, House, Program, children, ours, told_by
+from soak_attempts import BUG, INTERRUPTED, MARK, End, Held, House, Program, children, ours, told_by
 from soak_remains import PHASES, Left, phase_of
 
 from pluto_nuplan.synth.dataset import write_dataset
@@ -124,7 +124,7 @@ class Soak:
     hits: Counter[Hit] = attrs.field(factory=Counter[Hit])
     computed: list[tuple[int, int]] = attrs.field(factory=list[tuple[int, int]])
     """Of each attempt that came to the end of the cache step: samples that it found, and computed."""
-    held: list[Mapping[str, float]] = attrs.field(factory=list[Mapping[str, float]])
+    held: list[Held] = attrs.field(factory=list[Held])
     wrong: list[str] = attrs.field(factory=list[str])
     spans: dict[str, float] = attrs.field(factory=dict[str, float])
     """Seconds that each phase takes undisturbed."""
@@ -273,9 +273,14 @@ def unfit(end: End, hit: Hit | None) -> str:
         return ""
     if end.code not in fit:
         return f"exit code {end.code}"
-    if "Traceback" in end.text and not early:
+    if "Traceback" in end.text and not early and not (hit and hit.signal == "SIGKILL" and _orphaned(end.text)):
         return "a traceback"
     return ""
+
+
+def _orphaned(text: str) -> bool:
+    """Return whether the only traceback is Python's, of a process that was being started when its program was killed."""
+    return text.count("Traceback") == 1 and "in spawn_main" in text and "EOFError" in text
 
 
 def growth(rows: list[float]) -> tuple[float, float]:
@@ -286,11 +291,11 @@ def growth(rows: list[float]) -> tuple[float, float]:
 
 def judge_house(soak: Soak) -> Iterator[str]:
     """Return a row for each thing that the long-lived process holds, and note what grew."""
-    for name in soak.held[0] if soak.held else ():
-        first, last = growth([row[name] for row in soak.held])
+    for name in soak.held[0].counts if soak.held else ():
+        first, last = growth([row.counts[name] for row in soak.held])
         allowed = first * GROWTH if name.startswith("memory") else 0.0
         if last - first > allowed:
-            soak.wrong.append(f"long-lived process: {name} grew from {first:.0f} to {last:.0f}")
+            soak.wrong.append(f"long-lived process: {name} grew from {first:.0f} to {last:.0f}; now {soak.held[-1].what}")
         yield f"| long-lived process: {name}, second and last quarter of its rounds | {first:.0f}, {last:.0f} |"
 
 

@@ -12,8 +12,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,23 @@ _ENTERED = "{}\n"
 
 
 @attrs.frozen
+class Held:
+    """What the long-lived process holds."""
+
+    counts: Mapping[str, float]
+    """MB of its own, open files, threads, processes."""
+    what: Sequence[str]
+    """The files and threads: where something grows, this says what."""
+
+
+@attrs.frozen
 class End:
     """How an attempt ended."""
 
     code: int
     text: str
     """What it said."""
-    held: Mapping[str, float] = attrs.field(factory=dict[str, float])
+    held: Held | None = None
     """What the long-lived process holds afterwards."""
 
 
@@ -98,7 +109,9 @@ class House:
 
     def end(self) -> End:
         """Wait for its end."""
-        return End(**self._hear())
+        heard = self._hear()
+        held = heard.pop("held", None)
+        return End(**heard, held=Held(**held) if held else None)
 
     def leave(self) -> None:
         """End the process, whatever it does."""
@@ -118,7 +131,7 @@ def serve_house() -> None:
         except KeyboardInterrupt:  # it came while the attempt was ending
             code, text = INTERRUPTED, ""
         gc.collect()
-        answers.write(json.dumps({"code": code, "text": text, "held": held()}) + "\n")
+        answers.write(json.dumps({"code": code, "text": text, "held": attrs.asdict(held())}) + "\n")
 
 
 def _lived_through(file: Path, say: Callable[[str], object]) -> tuple[int, str]:
@@ -137,16 +150,30 @@ def _lived_through(file: Path, say: Callable[[str], object]) -> tuple[int, str]:
     return 0, ""
 
 
-def held() -> dict[str, float]:
-    """Return what this process holds: MB of its own, open files, threads, processes."""
+def held() -> Held:
+    """Return what this process holds."""
     status = Path("/proc/self/status").read_text("ascii")
     kilobytes = sum(int(size) for size in re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", status))
-    return {
+    ours = {thread.native_id: thread.name for thread in threading.enumerate()}
+    threads = [
+        ours.get(int(path.name), f"{path.joinpath('comm').read_text('ascii').strip()} (of a library)")
+        for path in Path("/proc/self/task").iterdir()
+    ]
+    files = [f"{path.name} {_leads_to(path)}" for path in Path("/proc/self/fd").iterdir()]
+    counts = {
         "memory, MB": kilobytes / 1e3,
-        "open files": float(len(os.listdir("/proc/self/fd"))),  # noqa: PTH208 -- its own handle is in both counts
-        "threads": float(len(list(Path("/proc/self/task").iterdir()))),
+        "open files": float(len(files)),  # the handle on that folder is in every count
+        "threads": float(len(threads)),
         "processes": float(len(children(os.getpid()))),
     }
+    return Held(counts, [*files, *threads])
+
+
+def _leads_to(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return "closed meanwhile"
 
 
 def children(process: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ import torch
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # programs are no package
 
 from soak import Hit, growth, unfit
-from soak_attempts import BUG, INTERRUPTED, End
+from soak_attempts import BUG, INTERRUPTED, End, held
 from soak_remains import Left, phase_of
 
 CALM = Left(
@@ -59,6 +60,31 @@ def test_an_attempt_may_end_as_its_signal_says_and_not_otherwise():
     assert unfit(End(1, "error: something else"), worker)
     assert unfit(End(BUG, ""), stopped)
     assert unfit(End(INTERRUPTED, "Traceback (most recent call last):"), stopped)
+
+
+def test_a_process_that_lost_its_program_while_it_started_may_say_so():
+    """Python's own traceback of that is accepted once, after SIGKILL to the program, and after nothing else."""
+    killed, stopped = Hit("SIGKILL", "the program", "training"), Hit("SIGINT", "the program", "training")
+    told = "Traceback (most recent call last):\n  in spawn_main\nEOFError: Ran out of input\n"
+    assert not unfit(End(-signal.SIGKILL, told), killed)
+    assert unfit(End(INTERRUPTED, told), stopped)
+    assert unfit(End(-signal.SIGKILL, told.replace("spawn_main", "main")), killed)
+    assert unfit(End(-signal.SIGKILL, told + "Traceback (most recent call last):"), killed)
+
+
+def test_what_a_process_holds_is_told_by_name(tmp_path):
+    """An open file and a thread more are counted, and stand in the list with their names."""
+    before, go_on = held(), threading.Event()
+    thread = threading.Thread(target=go_on.wait, name="a thread too many")
+    thread.start()
+    with (tmp_path / "held.txt").open("w"):
+        after = held()
+    go_on.set()
+    thread.join()
+    more = {name: after.counts[name] - before.counts[name] for name in ("open files", "threads")}
+    assert more == {"open files": 1, "threads": 1}
+    assert "a thread too many" in after.what
+    assert any(str(tmp_path / "held.txt") in one for one in after.what)
 
 
 def test_growth_leaves_warming_up_out():
