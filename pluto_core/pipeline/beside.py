@@ -2,11 +2,43 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 _threads: list[ThreadPoolExecutor] = []
 os.register_at_fork(after_in_child=_threads.clear)  # a fork has the object, and not the thread
+
+
+class Errand:
+    """Pieces of work that the thread beside has begun to do, one after the other, and that are finished here as well."""
+
+    def __init__(self, pieces: Iterable[Callable[[], object]]) -> None:
+        """Begin.
+
+        Args:
+            pieces: Each may be done at the same time as any other.
+        """
+        self._pieces = iter(list(pieces))  # of a list two threads may take at a time
+        self._beside = _submit(self._work)
+        self._threads = _threads[0]
+
+    def finish(self) -> None:
+        """Do what is left and wait for the rest; what was done in another process is left alone.
+
+        Raises:
+            Exception: Whatever a piece raised.
+        """
+        if self._threads not in _threads:  # a fork: nobody works on it there
+            return
+        try:
+            self._work()
+        finally:
+            _await(self._beside)
+        self._beside.result()
+
+    def _work(self) -> None:
+        for piece in self._pieces:
+            piece()
 
 
 def together(action: Callable[[], object], first: Callable[[], object] = bool) -> None:
@@ -16,9 +48,7 @@ def together(action: Callable[[], object], first: Callable[[], object] = bool) -
         action: Takes one piece of work after the other from something that both share, until none is left.
         first: What needs the interpreter; it gives way now and then (`give_way`), so that the other finds its next piece.
     """
-    if not _threads:
-        _threads.append(ThreadPoolExecutor(1, thread_name_prefix="pluto-copies"))
-    beside = _threads[0].submit(action)
+    beside = _submit(action)
     try:
         first()
         action()
@@ -30,6 +60,12 @@ def together(action: Callable[[], object], first: Callable[[], object] = bool) -
 def give_way() -> None:
     """Let the thread beside have the interpreter, if it waits for it, until its next piece is under way."""
     time.sleep(0)
+
+
+def _submit(action: Callable[[], object]) -> Future[object]:
+    if not _threads:
+        _threads.append(ThreadPoolExecutor(1, thread_name_prefix="pluto-copies"))
+    return _threads[0].submit(action)
 
 
 def _await(beside: Future[object]) -> None:

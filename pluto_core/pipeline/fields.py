@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pluto_core.arrays import ArraySpec
 from pluto_core.pipeline.columns import Column, Shape, StoredColumn
+from pluto_core.pipeline.gathering import gathering
 from pluto_core.pipeline.ring import Bytes
 from pluto_core.samples import Array
 
@@ -17,6 +18,8 @@ LARGE = 1 << 18
 """Bytes of an array of one row from which on threads share its rows."""
 HEAVY = 1 << 17
 """Bytes of an array of all rows from which on copying it takes longer than the interpreter's part in that."""
+PIECE = 1 << 25
+"""Bytes of large arrays that a thread copies at a time: between them it needs the interpreter, which others may hold."""
 
 
 class Place(NamedTuple):
@@ -84,11 +87,17 @@ class Field(NamedTuple):
                 _fit(batch[row, ...], source, self.spec)
 
     def pieces(self, buffer: Bytes) -> list[Callable[[], object]]:
-        """Return what writes every cell, row by row; bytes are copied with as little of the interpreter as there can be."""
-        batch, column = self.place.view(buffer), self.column
+        """Return what writes every cell: where rows lie as they are to stand, many of them at a time, else row by row."""
+        rows, column = range(self.place.shape[0]), self.column
         if self._lies(column) and column.low == column.high == self.place.shape[1:]:
-            return [partial(np.copyto, target, column.array(row)) for row, target in enumerate(batch)]
-        return [partial(self.fill, batch, (row,)) for row in range(len(batch))]
+            targets = buffer[self.place.offset : self.place.end].reshape(len(rows), self.step)
+            count = max(1, PIECE // self.step)
+            parts = [rows[first : first + count] for first in rows[::count]]
+            return [
+                gathering([column.array(row) for row in part], targets[part.start : part.stop].reshape(-1)) for part in parts
+            ]
+        batch = self.place.view(buffer)
+        return [partial(self.fill, batch, (row,)) for row in rows]
 
     def fill_all(self, buffer: Bytes) -> None:
         """Write every cell: where rows differ in length alone, as bytes or with one call for all of them."""

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from pluto_core.pipeline.augmenting import Chain, Finish
-from pluto_core.pipeline.beside import together
+from pluto_core.pipeline.beside import Errand, together
 from pluto_core.pipeline.columns import Column, columns_of
 from pluto_core.pipeline.layout import Arrangement, Filled, Layout, SamplesByRole
 from pluto_core.pipeline.randomness import generator
@@ -40,6 +40,24 @@ class SampleLender(Protocol):
         ...
 
 
+@attrs.frozen(eq=False)
+class Begun:
+    """A batch that is being filled."""
+
+    _filled: Filled
+    _buffer: Bytes
+    _lent: contextlib.ExitStack
+
+    def finish(self) -> tuple[Filled, Bytes]:
+        """Return where its arrays stand, and the buffer, once all is copied.
+
+        Raises:
+            SampleError: A sample is damaged.
+        """
+        self._lent.close()
+        return self._filled, self._buffer
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Filler:
     """Makes batches of samples; what it makes depends on seed, epoch and keys, not on the process."""
@@ -66,6 +84,16 @@ class Filler:
             buffer = take(arrangement.nbytes)
             arrangement.write(buffer, threads=self.threads)
             return arrangement.filled, buffer
+
+    def begin(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> "Begun":
+        """Read a batch into a buffer, of which the thread beside copies what is large; see `fill`."""
+        with contextlib.ExitStack() as lent:
+            arrangement = lent.enter_context(self._arranged(keys, epoch))
+            buffer = take(arrangement.nbytes)
+            errand = Errand(arrangement.pieces(buffer))
+            lent.callback(errand.finish)
+            arrangement.write_small(buffer)
+            return Begun(arrangement.filled, buffer, lent.pop_all())
 
     @contextlib.contextmanager
     def _arranged(self, keys: Sequence[str], epoch: int) -> Iterator[Arrangement]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -66,38 +65,42 @@ class Arrangement:
 
     def write(self, buffer: Bytes, *, threads: bool = False) -> None:
         """Write every cell that an array of the batch covers; with `threads`, two of them do what takes long."""
+        pieces = iter(self.pieces(buffer))
+
+        def write_large() -> None:
+            for piece in pieces:
+                piece()
+
+        if threads and any(map(self._is_large, self.fields)):
+            together(write_large, first=partial(self.write_small, buffer, gives_way=True))
+        else:
+            self.write_small(buffer)
+            write_large()
+
+    def pieces(self, buffer: Bytes) -> list[Callable[[], object]]:
+        """Return what takes long, in pieces that threads may share; each is to be called once, and `write_small` as well."""
         if buffer.nbytes < self.nbytes:
             message = f"the batch needs {self.nbytes} bytes, the buffer has {buffer.nbytes}"
             raise ValueError(message)
-        queue = iter(self._finished(buffer) if self.finish else self._large(buffer))
+        if self.finish:
+            return self._finished(buffer)
+        large = [piece for field in self.fields if field.large for piece in field.pieces(buffer)]
+        return [*large, *[partial(field.fill_all, buffer) for field in self.fields if field.heavy and not field.large]]
 
-        def copy_small() -> None:
-            for field in sorted(self.fields, key=attrgetter("heavy")):  # few bytes first, while the other thread wakes up
-                if not self._is_last(field):
-                    field.fill_all(buffer)
-                    if threads and self.finish:
-                        give_way()
+    def write_small(self, buffer: Bytes, *, gives_way: bool = False) -> None:
+        """Write what `pieces` leave; with `gives_way` a thread that waits for the interpreter gets it now and then."""
+        for field in self.fields:
+            if not self._is_large(field):
+                field.fill_all(buffer)
+                if gives_way:
+                    give_way()
 
-        def copy_last() -> None:
-            for piece in queue:
-                piece()
-
-        if threads and any(map(self._is_last, self.fields)):
-            together(copy_last, first=copy_small)
-        else:
-            copy_small()
-            copy_last()
-
-    def _is_last(self, field: Field) -> bool:
-        return field.large or field.place.key in self.late
-
-    def _large(self, buffer: Bytes) -> list[Callable[[], object]]:
-        """Return what fills large arrays, row by row."""
-        return [piece for field in self.fields if field.large for piece in field.pieces(buffer)]
+    def _is_large(self, field: Field) -> bool:
+        return field.large or field.place.key in self.late or (field.heavy and not self.finish)
 
     def _finished(self, buffer: Bytes) -> list[Callable[[], object]]:
         """Return what finishes a sample, and copies those of its arrays that are large or held nothing before."""
-        last = [(field, field.place.view(buffer)) for field in self.fields if self._is_last(field)]
+        last = [(field, field.place.view(buffer)) for field in self.fields if self._is_large(field)]
         step = self.rows // self.roles
 
         def copy(sample: int) -> None:

@@ -6,6 +6,7 @@ stands, or on where an epoch was entered. A loader holds no position: `batches(e
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
@@ -19,7 +20,7 @@ from pluto_core.machine import processors
 from pluto_core.pipeline.allocator import keep_freed_memory
 from pluto_core.pipeline.augmenting import chain
 from pluto_core.pipeline.crew import Answer, Crews, Request
-from pluto_core.pipeline.filling import Filler, SampleReader
+from pluto_core.pipeline.filling import Begun, Filler, SampleReader
 from pluto_core.pipeline.layout import Arrangement, Filled, Layout
 from pluto_core.pipeline.randomness import generator
 from pluto_core.pipeline.replacements import Replacement, Replacements
@@ -34,6 +35,17 @@ TRAIN = "train"
 """The part that is shuffled, weighted and cut."""
 ATTEMPTS = 100
 """How many other samples are tried in place of a damaged one before the data is given up."""
+
+
+@attrs.frozen(eq=False)
+class _Order:
+    """A batch that is to be filled."""
+
+    ids: tuple[ScenarioId, ...]
+    keys: tuple[str, ...]
+    epoch: int
+    take: Callable[[int], Bytes]
+    """Returns its buffer, of so many bytes."""
 
 
 class BatchLoader:
@@ -116,26 +128,63 @@ class BatchLoader:
                 process that loads was killed.
         """
         every = self._sampler.batch_rows(epoch, rank, world, skip=skip)
-        with self._own_ring() as ring:
-            if self._settings.workers:
+        if self._settings.workers:
+            with self._own_ring(self._slots) as ring:
                 yield from self._of_crew(every, epoch, ring)
-                return
-            keep_freed_memory()
-            self._filler = attrs.evolve(self._filler, threads=_threads(self._settings, world) > 1)
-            for rows in every:
-                ids = tuple(map(self._listing.id, rows.tolist()))
-                wanted = tuple(scenario.key for scenario in ids)
-                keys, filled, buffer = self._fill(wanted, epoch, ring.turn())
-                yield self._batch(ids if keys is wanted else _ids(keys), filled, buffer)
+            return
+        keep_freed_memory()
+        self._filler = attrs.evolve(self._filler, threads=_threads(self._settings, world) > 1)
+        ahead = self._filler.threads and not self._filler.chain
+        with self._own_ring(self._slots + ahead) as ring:
+            orders = (self._order(rows, epoch, ring.turn()) for rows in every)
+            yield from self._read_ahead(orders) if ahead else map(self._filled, orders)
 
     @contextlib.contextmanager
-    def _own_ring(self) -> Iterator[Ring]:
+    def _own_ring(self, slots: int) -> Iterator[Ring]:
         """Give the ring of the last epoch, whose memory was touched before; another one while that is in use."""
-        ring, self._ring = self._ring or Ring(self._slots, poison=self._settings.poison), None
+        ring, self._ring = self._ring, None
+        if ring is None or len(ring) != slots:
+            ring = Ring(slots, poison=self._settings.poison)
         try:
             yield ring
         finally:
             self._ring = ring
+
+    def _order(self, rows: Rows, epoch: int, take: Callable[[int], Bytes]) -> "_Order":
+        ids = tuple(map(self._listing.id, rows.tolist()))
+        return _Order(ids, tuple(scenario.key for scenario in ids), epoch, take)
+
+    def _read_ahead(self, orders: Iterator["_Order"]) -> Iterator[SampleBatch]:
+        """Yield batches; while one is in use, the thread beside copies what is large of the next one."""
+        begun: deque[tuple[_Order, Begun | None]] = deque()
+        try:
+            for order in orders:
+                begun.append((order, self._begun(order)))
+                if len(begun) > 1:
+                    yield self._finished(*begun.popleft())
+            while begun:
+                yield self._finished(*begun.popleft())
+        finally:
+            for _, one in begun:
+                with contextlib.suppress(Exception):
+                    _ = one and one.finish()
+
+    def _begun(self, order: "_Order") -> Begun | None:
+        """Return a batch that is being filled; None where it cannot be, for which there is time when its turn comes."""
+        with contextlib.suppress(Exception):
+            if self._replaced.mine.keys().isdisjoint(order.keys):
+                return self._filler.begin(order.keys, order.epoch, order.take)
+        return None
+
+    def _finished(self, order: "_Order", begun: Begun | None) -> SampleBatch:
+        if begun:
+            with contextlib.suppress(SampleError):  # told below
+                return self._batch(order.ids, *begun.finish())
+        return self._filled(order)
+
+    def _filled(self, order: "_Order") -> SampleBatch:
+        keys, filled, buffer = self._fill(order.keys, order.epoch, order.take)
+        return self._batch(order.ids if keys is order.keys else _ids(keys), filled, buffer)
 
     def _of_crew(self, every: Iterator[Rows], epoch: int, ring: Ring) -> Iterator[SampleBatch]:
         """Yield the batches that other processes fill."""
