@@ -3,7 +3,7 @@
 A value is the msgpack array `[version, head checksum, payload checksum, outline, numbers, padding, payload]`. The outline is
 itself msgpack, one `[name, dtype, dims]` for each array: the same bytes for all samples with the same arrays, so that it is
 looked up and not parsed. The numbers are int64, for each array its codec, its offset and bytes in the payload, and its shape.
-The payload holds the arrays, little-endian, each at a multiple of 64 bytes; the padding puts the payload at such a multiple of
+The payload holds the arrays, little-endian, each at a multiple of 128 bytes; the padding puts the payload at such a multiple of
 the value. Checksums are XXH3-64: of payload checksum, outline and numbers, which every read compares, and of all that follows
 them, which `verify=True` compares. The former begins with the key under which the value is stored, so that a value never
 passes for that of another scenario.
@@ -20,13 +20,13 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import Reason, SampleError
-from pluto_core.pipeline.columns import DIMS, Entry, Outline, StoredColumn, array_at, stored_columns
+from pluto_core.pipeline.columns import DIMS, Entry, Numbers, Outline, StoredColumn, array_at, stored_columns
 from pluto_core.pipeline.profiles import LARGEST_PACKED, SMALLEST_PACKED, Buffer, Codec, pack, profile_of
 from pluto_core.samples import Array, Sample
 
 VERSION = 2
 
-_ALIGN = 64
+_ALIGN = 128
 _LONGEST = 2**32 - 1
 _MOST_DIMS = 32
 _ARRAY_7, _UINT16, _UINT64, _BIN8, _BIN32 = 0x97, 0xCD, 0xCF, 0xC4, 0xC6
@@ -34,6 +34,7 @@ _START = struct.Struct(">BBH")
 """Array of seven, uint16 version."""
 _CHECKSUM = struct.Struct(">BQ")
 _LENGTH = struct.Struct(">BI")
+_SIZE = struct.Struct(">I")
 _MIDDLE = struct.Struct(">BB")
 _PREFIX = struct.Struct(">BBHBQBQBI")
 """Start, head checksum, payload checksum, length of the outline."""
@@ -116,11 +117,15 @@ def columns(
         SampleError: With `DAMAGED_VALUE`: one of them, `decode` says which, is damaged.
     """
     try:
+        first = _record(values[0], keys[0])
+        begin = len(values[0]) - len(first.payload)
+        if (numbers := _numbers_of_all(values, keys, first.outline, begin)) is not None:
+            return stored_columns(first.outline, [memoryview(value).toreadonly()[begin:] for value in values], numbers, names)
         records = [_record(value, key) for value, key in zip(values, keys, strict=True)]
-        if any(record.outline is not records[0].outline for record in records):
+        if any(record.outline is not first.outline for record in records):
             return None
-        numbers = np.frombuffer(b"".join(record.numbers for record in records), "<i8").reshape(len(records), -1)
-        return stored_columns(records[0].outline, [record.payload for record in records], numbers, names)
+        joined = np.frombuffer(b"".join(record.numbers for record in records), "<i8").reshape(len(records), -1)
+        return stored_columns(first.outline, [record.payload for record in records], joined, names)
     except _DAMAGE as error:
         raise _unreadable(error) from None
 
@@ -211,6 +216,49 @@ def _record(value: Buffer, key: bytes, *, verify: bool = False) -> _Record:
     if outline.numbers.size != count:
         raise ValueError(f"it has {count} bytes of numbers instead of {outline.numbers.size}")
     return _Record(outline, view[after - count : after], _payload(view, after, checksum if verify else None))
+
+
+def _numbers_of_all(values: Sequence[Buffer], keys: Sequence[bytes], outline: Outline, begin: int) -> Numbers | None:
+    """Return the numbers of values whose payloads begin at the same place, (values, n), all of them at once.
+
+    None where heads differ in more than checksums, numbers and lengths, or one is damaged: `_record` says which.
+    """
+    joined = b"".join([value[:begin] for value in values])
+    if len(joined) != begin * len(values):
+        return None
+    count = outline.numbers.size
+    (size,) = _SIZE.unpack_from(joined, _PREFIX.size - _SIZE.size)
+    after = _PREFIX.size + size + _LENGTH.size + count
+    table = np.frombuffer(joined, _head(begin, after, count))
+    if any((table[name] != table[name][0]).any() for name in ("start", "outline", "middle")):
+        return None
+    for number, (key, sum_) in enumerate(zip(keys, table["sum"].tolist(), strict=True)):
+        if xxh3_64_intdigest(key + joined[number * begin + _SUMMED : number * begin + after]) != sum_:
+            return None
+    if [begin + length for length in table["length"].tolist()] != [len(value) for value in values]:
+        return None
+    return np.ascontiguousarray(table["numbers"])
+
+
+@lru_cache(maxsize=64)
+def _head(begin: int, after: int, count: int) -> "np.dtype[np.void]":
+    """Return what stands before a payload that begins at `begin`, where numbers of `count` bytes end at `after`."""
+    parts = {
+        "start": ("u1", (_START.size + 1,), 0),
+        "sum": (">u8", (), _START.size + 1),
+        "outline": ("u1", (after - count - _PREFIX.size + 5,), _PREFIX.size - 5),
+        "numbers": ("<i8", (count // 8,), after - count),
+        "middle": ("u1", (begin - _SIZE.size - after,), after),
+        "length": (">u4", (), begin - _SIZE.size),
+    }
+    return np.dtype(
+        {
+            "names": list(parts),
+            "formats": [(kind, shape) for kind, shape, _ in parts.values()],
+            "offsets": [offset for _, _, offset in parts.values()],
+            "itemsize": begin,
+        }
+    )
 
 
 def _payload(value: memoryview, after: int, checksum: int | None) -> memoryview:

@@ -85,7 +85,9 @@ class StoredColumn(NamedTuple):
     dtype: np.dtype[Any]
     payloads: Sequence[memoryview]
     numbers: Numbers
-    """(rows, 3 + dims) of each row."""
+    """(rows, n) of each row's value."""
+    at: int
+    """Where among them its own begin."""
     offsets: Sequence[int]
     sizes: Sequence[int]
     packed: bool
@@ -97,7 +99,8 @@ class StoredColumn(NamedTuple):
     @property
     def shapes(self) -> Sequence[Shape]:
         """Return the shape of every row's array."""
-        return [tuple(shape) for shape in self.numbers[:, DIMS:].tolist()]
+        first = self.at + DIMS
+        return [tuple(shape) for shape in self.numbers[:, first : first + len(self.low)].tolist()]
 
     def array(self, row: int) -> Array:
         """Return a row's array, unpacked where it is packed.
@@ -105,11 +108,13 @@ class StoredColumn(NamedTuple):
         Raises:
             SampleError: It cannot be unpacked.
         """
+        if not self.packed and self.low == self.high:
+            return np.ndarray(self.low, self.dtype, self.payloads[row], self.offsets[row])
+        numbers = self.numbers[row, self.at : self.at + DIMS + len(self.low)].tolist()
         if not self.packed:
-            shape = self.low if self.low == self.high else self.numbers[row, DIMS:].tolist()
-            return np.ndarray(shape, self.dtype, self.payloads[row], self.offsets[row])
+            return np.ndarray(numbers[DIMS:], self.dtype, self.payloads[row], self.offsets[row])
         try:
-            return array_at(self.payloads[row], self.dtype, self.numbers[row].tolist())
+            return array_at(self.payloads[row], self.dtype, numbers)
         except ValueError as error:
             raise SampleError(Reason.DAMAGED_VALUE, f"a stored value cannot be read: {error}") from None
 
@@ -134,30 +139,33 @@ def stored_columns(
     """
     if not outline.entries:
         return {}
-    starts = outline.starts
-    codecs, offsets, sizes = (numbers[:, starts + number] for number in (CODEC, OFFSET, SIZE))
-    _check_places(numbers, offsets, sizes, np.asarray([[len(payload)] for payload in payloads], np.int64))
-    factors = numbers.astype(np.float64)
-    factors[:, starts] = factors[:, starts + OFFSET] = 1
-    factors[:, starts + SIZE] = outline.item_bytes
-    with np.errstate(over="ignore", invalid="ignore"):
-        check_claims(codecs, sizes, np.multiply.reduceat(factors, starts, axis=1))
-    low, high = tuple(numbers.min(axis=0).tolist()), tuple(numbers.max(axis=0).tolist())
-    packed, offset_lists, size_lists = np.any(codecs, axis=0).tolist(), offsets.T.tolist(), sizes.T.tolist()
+    starts, by_number = outline.starts, np.ascontiguousarray(numbers.T)
+    codecs, offsets, sizes = (by_number[starts + number] for number in (CODEC, OFFSET, SIZE))
+    low, high = numbers.min(axis=0), numbers.max(axis=0)
+    lengths = np.asarray([len(payload) for payload in payloads], np.int64)
+    if low.min() < 0 or (offsets > lengths - sizes).any():  # a size beyond the length makes less than any offset
+        message = "an array lies outside of the value"
+        raise ValueError(message)
+    check_claims(codecs, sizes, _claimed(outline, by_number))
+    packed = np.any(codecs, axis=1).tolist()
+    offset_lists, size_lists, low_list, high_list = offsets.tolist(), sizes.tolist(), low.tolist(), high.tolist()
     return {
         name: StoredColumn(
-            dtype, payloads, numbers[:, at:end], offset_lists[column], size_lists[column], packed[column],
-            low[at + DIMS : end], high[at + DIMS : end],
+            dtype, payloads, numbers, at, offset_lists[column], size_lists[column], packed[column],
+            tuple(low_list[at + DIMS : end]), tuple(high_list[at + DIMS : end]),
         )
         for column, (name, dtype, at, end) in enumerate(outline.entries)
         if names is None or name in names
     }  # fmt: skip
 
 
-def _check_places(numbers: Numbers, offsets: Numbers, sizes: Numbers, lengths: Numbers) -> None:
-    if (numbers < 0).any() or (sizes > lengths).any() or (offsets > lengths - sizes).any():
-        message = "an array lies outside of the value"
-        raise ValueError(message)
+def _claimed(outline: Outline, by_number: Numbers) -> npt.NDArray[np.float64]:
+    """Return the bytes of every array as its shape has them, (arrays, rows)."""
+    factors = by_number.astype(np.float64)
+    factors[outline.starts] = factors[outline.starts + OFFSET] = 1
+    factors[outline.starts + SIZE] = outline.item_bytes[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.multiply.reduceat(factors, outline.starts, axis=0)
 
 
 def array_at(payload: memoryview, dtype: np.dtype[Any], numbers: Sequence[int]) -> Array:

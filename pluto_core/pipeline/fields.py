@@ -56,8 +56,10 @@ class Field(NamedTuple):
         """Return the field of a column with these shapes among its rows."""
         whole = place.shape[1:]
         free = bool(spec.dims) and isinstance(spec.dims[0], str)
-        plain = all(shape == whole or (free and shape is not None and shape[1:] == whole[1:]) for shape in shapes)
-        return cls(spec, column, place, plain)
+        for shape in shapes:
+            if shape != whole and not (free and shape is not None and shape[1:] == whole[1:]):
+                return cls(spec, column, place, plain=False)
+        return cls(spec, column, place, plain=True)
 
     @property
     def step(self) -> int:
