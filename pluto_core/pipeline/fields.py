@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
-from itertools import count
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -128,11 +127,15 @@ class Field(NamedTuple):
     def _copy_bytes(self, column: StoredColumn, target: memoryview) -> None:
         """Copy few bytes: in the least time for each row."""
         place, step = self.place, self.step
-        if min(column.sizes) < step:
-            target[place.offset : place.end] = _padding(place.dtype, self.spec.pad, place.nbytes.bit_length())[: place.nbytes]
-        begins = count(place.offset, step)
-        for payload, offset, size, begin in zip(column.payloads, column.offsets, column.sizes, begins, strict=False):
-            target[begin : begin + size] = payload[offset : offset + size]
+        rows = zip(column.payloads, column.offsets, column.sizes, strict=True)
+        if min(column.sizes) == step:
+            target[place.offset : place.end] = b"".join([payload[offset : offset + size] for payload, offset, size in rows])
+            return
+        pieces: list[memoryview] = []
+        padding = _padding(place.dtype, self.spec.pad, step.bit_length())
+        for payload, offset, size in rows:
+            pieces += (payload[offset : offset + size], padding[: step - size])
+        target[place.offset : place.end] = b"".join(pieces)
 
     def _copy_pieces(self, column: StoredColumn, target: Bytes) -> None:
         """Copy many bytes: each cell is written once, and other threads run meanwhile."""

@@ -31,11 +31,14 @@ def gathering(rows: Sequence[Array], target: Bytes) -> Callable[[], object]:
     piece = math.gcd(_MOST, size, *[place - first for place in places])
     if piece < _LEAST:
         return partial(_copy, rows, target.reshape(len(rows), size))
-    begins = np.asarray([(place - first) // piece for place in places])
-    numbers = (begins[:, None] + _range(size // piece)).reshape(-1)
+    begins = np.asarray([[(place - first) // piece] for place in places])
     memory = _memory(rows[places.index(first)], (max(places) - first + size) // piece, piece)
+    return partial(_take, memory, begins, _range(size // piece), target.reshape(-1, piece))
+
+
+def _take(memory: Bytes, begins: npt.NDArray[np.intp], within: npt.NDArray[np.intp], target: Bytes) -> None:
     # "clip" does without a second buffer; no number is out of range
-    return partial(np.take, memory, numbers, axis=0, out=target.reshape(-1, piece), mode="clip")
+    np.take(memory, (begins + within).reshape(-1), axis=0, out=target, mode="clip")
 
 
 def _copy(rows: Sequence[Array], target: Bytes) -> None:

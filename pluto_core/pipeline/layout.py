@@ -217,7 +217,7 @@ class Layout:
         end = 0
         for key, (column, shapes) in found.items():
             spec = self.spec[key]
-            shape = (rows, *[sizes.get(dim, dim) for dim in spec.dims])
+            shape = (rows, *[sizes[dim] if isinstance(dim, str) else dim for dim in spec.dims])
             nbytes = math.prod(shape) * self._item_bytes[key]
             fields.append(Field.of(spec, column, shapes, Place(key, spec.dtype, shape, end, nbytes)))
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
