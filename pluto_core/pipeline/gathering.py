@@ -7,6 +7,8 @@ copies pieces of a cache line or two, which takes no longer than `memcpy` where 
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +27,45 @@ def gathering(rows: Sequence[Array], target: Bytes) -> Callable[[], object]:
         rows: Arrays of the same size, each in one stretch of memory, which stay where they are until it was called.
         target: As many bytes as they have together.
     """
-    size = rows[0].nbytes
+    size, middle = rows[0].nbytes, _address(target)
     places = [_address(row) for row in rows]
-    first = min(places)
-    piece = math.gcd(_MOST, size, *[place - first for place in places])
+    piece = math.gcd(_MOST, size, *[place - places[0] for place in places])
     if piece < _LEAST:
         return partial(_copy, rows, target.reshape(len(rows), size))
-    begins = np.asarray([[(place - first) // piece] for place in places])
-    memory = _memory(rows[places.index(first)], (max(places) - first + size) // piece, piece)
-    return partial(_take, memory, begins, _range(size // piece), target.reshape(-1, piece))
+    takes: list[_Take] = []
+    begin = 0
+    # memory that reaches over the target would seem to overlap with it, and numpy would copy by way of a second buffer
+    for _, run in groupby(range(len(rows)), lambda row: places[row] < middle):
+        numbers = list(run)
+        end = begin + len(numbers) * size
+        takes.append(_Take.of([rows[row] for row in numbers], [places[row] for row in numbers], piece, target[begin:end]))
+        begin = end
+    return partial(_take, takes, _range(size // piece))
 
 
-def _take(memory: Bytes, begins: npt.NDArray[np.intp], within: npt.NDArray[np.intp], target: Bytes) -> None:
-    # "clip" does without a second buffer; no number is out of range
-    np.take(memory, (begins + within).reshape(-1), axis=0, out=target, mode="clip")
+class _Take(NamedTuple):
+    """Rows of which one call copies all."""
+
+    memory: Bytes
+    """(pieces, bytes)"""
+    begins: npt.NDArray[np.intp]
+    """(rows, 1) piece with which each begins."""
+    target: Bytes
+    """(pieces, bytes)"""
+
+    @classmethod
+    def of(cls, rows: Sequence[Array], places: Sequence[int], piece: int, target: Bytes) -> "_Take":
+        """Return rows, which lie at some places in memory."""
+        first = min(places)
+        begins = np.asarray([[(place - first) // piece] for place in places])
+        memory = _memory(rows[places.index(first)], (max(places) - first + rows[0].nbytes) // piece, piece)
+        return cls(memory, begins, target.reshape(-1, piece))
+
+
+def _take(takes: Sequence[_Take], within: npt.NDArray[np.intp]) -> None:
+    for memory, begins, target in takes:
+        # "clip" does without a second buffer too; no number is out of range
+        np.take(memory, (begins + within).reshape(-1), axis=0, out=target, mode="clip")
 
 
 def _copy(rows: Sequence[Array], target: Bytes) -> None:

@@ -1,6 +1,7 @@
 """Rows that lie anywhere in memory come to lie behind one another."""
 
 import mmap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -42,3 +43,19 @@ def test_rows_of_several_files(tmp_path, offset):
     target = np.zeros(3 * 16 * 24 * 4, np.uint8)
     gathering(rows, target)()
     assert target.tobytes() == b"".join(row.tobytes() for row in rows)
+
+
+def test_rows_on_both_sides_of_the_target_need_no_second_buffer():
+    """Where rows lie before the target and behind it, they are copied at once as well: little memory is used meanwhile."""
+    size, count = 1 << 16, 16
+    around = np.random.default_rng(0).integers(0, 255, 3 * count * size, np.uint8)
+    target = around[count * size : 2 * count * size]
+    places = [*range(0, count * size, 2 * size), *range(2 * count * size, 3 * count * size, 2 * size)]
+    for order in (places, places[::-1], [place for pair in zip(places[:8], places[8:], strict=True) for place in pair]):
+        rows = [around[place : place + size] for place in order]
+        tracemalloc.start()
+        gathering(rows, target)()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        np.testing.assert_array_equal(target, np.concatenate(rows))
+        assert most < target.nbytes / 4
