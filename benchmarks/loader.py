@@ -4,11 +4,12 @@ One table, one run, PLUTO's samples in batches of 32, without augmentation and w
 of a sample. `reference` is the way of `peer.py`. `memcpy` copies the bytes of a batch into buffers that are used again, which
 is the least that any loader could do: from one source, of which much stays in the processor's caches, and from half a gigabyte
 of them in turn, which is how samples lie. Without processes ours uses two threads unless told otherwise, where there are two
-processors; one thread is measured beside it. Before anything is measured, batches of all ways are compared, value by value
-(without augmentation: random numbers differ). Every way is measured in turn, several rounds long, after a round that does not
-count; medians are printed, with the spread of the rounds. The samples are those of a synthetic town that the program writes;
-`--data` names a folder that holds nuPlan's folders `nuplan-v1.1` and `maps` instead. Few distinct samples are stored under many
-keys. `--shards 32` spreads them, so that a batch reaches into twenty shards, as it does in a cache of a million samples.
+processors, and without augmentation the second one is a batch ahead; one thread is measured beside it. Before anything is
+measured, batches of all ways are compared, value by value (without augmentation: random numbers differ). Every way is measured
+in turn, several rounds long, after a round that does not count; medians are printed, with the spread of the rounds. The samples
+are those of a synthetic town that the program writes; `--data` names a folder that holds nuPlan's folders `nuplan-v1.1` and
+`maps` instead. Few distinct samples are stored under many keys. `--shards 32` spreads them, so that a batch reaches into twenty
+shards, as it does in a cache of a million samples.
 
     python benchmarks/loader.py --data ../shared/data/golden/town
 """
@@ -181,8 +182,8 @@ class Stored:
     def compare(self) -> None:
         """Prove that all ways give the same values and padding."""
         theirs = next(iter(self.peer(0, shuffle=False)))
-        for profile in PROFILES:
-            ours = next(self.loader(profile, part="val").batches(0)).arrays
+        for profile, threads in itertools.product(PROFILES, (1, 2)):
+            ours = next(self.loader(profile, part="val", threads=threads).batches(0)).arrays
             assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
             for key, array in ours.items():
                 narrow = array.astype(np.float32) if array.dtype == np.float64 else array
