@@ -10,31 +10,37 @@ os.register_at_fork(after_in_child=_threads.clear)  # a fork has the object, and
 
 
 class Errand:
-    """Pieces of work that the thread beside has begun to do, one after the other, and that are finished here as well."""
+    """Pieces of work that the thread beside does one after the other, and that are finished here as well."""
 
     def __init__(self, pieces: Iterable[Callable[[], object]]) -> None:
-        """Begin.
+        """Take what is to be done.
 
         Args:
             pieces: Each may be done at the same time as any other.
         """
         self._pieces = iter(list(pieces))  # of a list two threads may take at a time
-        self._beside = _submit(self._work)
-        self._threads = _threads[0]
+        self._thread: ThreadPoolExecutor | None = None
+        self._beside: Future[object] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = _thread()
+        self._beside = self._thread.submit(self._work)
 
     def finish(self) -> None:
-        """Do what is left and wait for the rest; what was done in another process is left alone.
+        """Do what is left and wait for the rest; what was begun in another process is left alone.
 
         Raises:
             Exception: Whatever a piece raised.
         """
-        if self._threads not in _threads:  # a fork: nobody works on it there
+        if self._thread is None or self._thread not in _threads:  # not begun, or a fork: nobody works on it there
             return
+        beside = self._beside or self._thread.submit(bool)  # Ctrl-C came as it was begun: what is done after it ends after it
         try:
             self._work()
         finally:
-            _await(self._beside)
-        self._beside.result()
+            _await(beside)
+        beside.result()
 
     def _work(self) -> None:
         for piece in self._pieces:
@@ -48,7 +54,7 @@ def together(action: Callable[[], object], first: Callable[[], object] = bool) -
         action: Takes one piece of work after the other from something that both share, until none is left.
         first: What needs the interpreter; it gives way now and then (`give_way`), so that the other finds its next piece.
     """
-    beside = _submit(action)
+    beside = _thread().submit(action)
     try:
         first()
         action()
@@ -62,10 +68,10 @@ def give_way() -> None:
     time.sleep(0)
 
 
-def _submit(action: Callable[[], object]) -> Future[object]:
+def _thread() -> ThreadPoolExecutor:
     if not _threads:
         _threads.append(ThreadPoolExecutor(1, thread_name_prefix="pluto-copies"))
-    return _threads[0].submit(action)
+    return _threads[0]
 
 
 def _await(beside: Future[object]) -> None:

@@ -85,13 +85,14 @@ class Filler:
             arrangement.write(buffer, threads=self.threads)
             return arrangement.filled, buffer
 
-    def begin(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> "Begun":
+    def begin(self, keys: Sequence[str], epoch: int, take: Callable[[int], Bytes]) -> Begun:
         """Read a batch into a buffer, of which the thread beside copies what is large; see `fill`."""
         with contextlib.ExitStack() as lent:
             arrangement = lent.enter_context(self._arranged(keys, epoch))
             buffer = take(arrangement.nbytes)
             errand = Errand(arrangement.pieces(buffer))
             lent.callback(errand.finish)
+            errand.start()
             arrangement.write_small(buffer)
             return Begun(arrangement.filled, buffer, lent.pop_all())
 

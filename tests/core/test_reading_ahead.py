@@ -5,7 +5,9 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -161,13 +163,44 @@ def test_a_fork_does_not_wait_for_what_its_parent_reads_ahead(folder):
 def test_an_errand_is_done_once():
     """Every piece is done by one of two threads; a mistake of either is raised here, after all has ended."""
     done = []
-    errand = beside.Errand([lambda number=number: done.append(number) for number in range(2000)])
-    errand.finish()
+
+    def run(*pieces):
+        errand = beside.Errand(pieces)
+        errand.start()
+        errand.finish()
+
+    run(*[lambda number=number: done.append(number) for number in range(2000)])
     assert sorted(done) == list(range(2000))
 
     def fail():
         raise SampleError(Reason.DAMAGED_VALUE, "broken")
 
-    errand = beside.Errand([fail, *[lambda: done.append(-1)] * 10])
     with pytest.raises(SampleError, match="broken"):
-        errand.finish()
+        run(fail, *[lambda: done.append(-1)] * 10)
+
+
+def test_an_errand_that_is_interrupted_as_it_begins_is_awaited(monkeypatch):
+    """Ctrl-C just after the thread beside was told: whoever finishes waits for what that thread has begun."""
+    begun, done = threading.Event(), []
+
+    def slow():
+        begun.set()
+        time.sleep(0.2)
+        done.append(1)
+
+    errand = beside.Errand([slow])
+    errand.finish()
+    assert not done
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted(pool, action):
+        submit(pool, action)
+        begun.wait(PATIENCE_S)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        errand.start()
+    monkeypatch.undo()
+    errand.finish()
+    assert done == [1]
