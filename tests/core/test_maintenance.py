@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -112,8 +113,8 @@ def flip_and_mend(folder, times, seed, places):
         flip(path, chance.choice(places(path)))
         report = maintenance.verify(folder)
         seen += not report.ok
-        reader = folder.reader(verify=True)
-        reader.get_many(list(reader.keys))
+        with closing(folder.reader(verify=True)) as reader:  # a file that stays open stays what it was before the next flip
+            reader.get_many(list(reader.keys))
         world.cache(folder, wanted)
         index = folder.index()
         assert (index.count("agents"), index.count("future")) == (18, 20), report
@@ -129,7 +130,8 @@ def live_values(folder):
         for key, number in zip(index.keys.tolist(), index.places_of(tag, index.keys), strict=True):
             if number >= 0:
                 full = tag.encode() + b"|" + key
-                found[full] = folder.shards.open(index.shards[number].name).get(full)
+                with closing(folder.shards.open(index.shards[number].name)) as reader:
+                    found[full] = reader.get(full)
     return found
 
 
