@@ -38,7 +38,7 @@ class _Registry:
         with self.lock:
             entry = self.open.pop(name, None)
             if entry is None:
-                self._close_idle(min(config.open_shards, _room()) - 1)
+                self._make_room(config)
                 entry = _Open(_opened(Path(name), config))
             self.open[name] = entry
             entry.users += 1
@@ -53,7 +53,12 @@ class _Registry:
             if name in self.open and not self.open[name].users:
                 self.open.pop(name).environment.close()
 
-    def _close_idle(self, kept: int) -> None:
+    def make_room(self, config: LmdbConfig) -> None:
+        with self.lock:
+            self._make_room(config)
+
+    def _make_room(self, config: LmdbConfig) -> None:
+        kept = min(config.open_shards, _room()) - 1
         for name in [name for name, entry in self.open.items() if not entry.users][: max(0, len(self.open) - kept)]:
             self.open.pop(name).environment.close()
 
@@ -88,6 +93,11 @@ def lease(name: str, config: LmdbConfig) -> Iterator[lmdb.Environment]:
         raise PlutoError(message) from error
     finally:
         _registry.give_back(entry)
+
+
+def make_room(config: LmdbConfig) -> None:
+    """Close files that nobody uses, if as many are open as may be, so that one more can be opened."""
+    _registry.make_room(config)
 
 
 def _room() -> int:

@@ -12,7 +12,7 @@ import lmdb
 from pluto_core import PlutoError
 from pluto_core.component import Context
 from pluto_lmdb.config import LmdbConfig
-from pluto_lmdb.environments import lease, release
+from pluto_lmdb.environments import lease, make_room, release
 from pluto_lmdb.pages import require_sound
 
 Value = TypeVar("Value", bytes, memoryview)
@@ -135,6 +135,7 @@ class LmdbReader:
         if not self._path.is_file():
             message = f"{self._path} is no LMDB shard: there is no such file"
             raise PlutoError(message)
+        make_room(self._config)
         require_sound(self._path)
         with lease(self._real, self._config):
             pass

@@ -46,16 +46,15 @@ class Begun:
 
     _filled: Filled
     _buffer: Bytes
-    _lent: contextlib.ExitStack
+    _errand: Errand
 
-    def finish(self) -> tuple[Filled, Bytes]:
-        """Return where its arrays stand, and the buffer, once all is copied.
+    def finish(self) -> tuple[Filled, Bytes] | None:
+        """Return where its arrays stand, and the buffer, once all is copied; None in a fork of the process that began it.
 
         Raises:
             SampleError: A sample is damaged.
         """
-        self._lent.close()
-        return self._filled, self._buffer
+        return (self._filled, self._buffer) if self._errand.finish() else None
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -90,11 +89,14 @@ class Filler:
         with contextlib.ExitStack() as lent:
             arrangement = lent.enter_context(self._arranged(keys, epoch))
             buffer = take(arrangement.nbytes)
-            errand = Errand(arrangement.pieces(buffer))
-            lent.callback(errand.finish)
+            errand = Errand(arrangement.pieces(buffer), lent.pop_all())
+        try:
             errand.start()
             arrangement.write_small(buffer)
-            return Begun(arrangement.filled, buffer, lent.pop_all())
+        except BaseException:
+            errand.finish()
+            raise
+        return Begun(arrangement.filled, buffer, errand)
 
     @contextlib.contextmanager
     def _arranged(self, keys: Sequence[str], epoch: int) -> Iterator[Arrangement]:

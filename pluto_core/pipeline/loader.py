@@ -141,14 +141,15 @@ class BatchLoader:
 
     @contextlib.contextmanager
     def _own_ring(self, slots: int) -> Iterator[Ring]:
-        """Give the ring of the last epoch, whose memory was touched before; another one while that is in use."""
+        """Give the ring of the last epoch, whose memory was touched before; another one while that is in use.
+
+        That of an epoch that was left early is not given again: the thread beside may still write into it.
+        """
         ring, self._ring = self._ring, None
         if ring is None or len(ring) != slots:
             ring = Ring(slots, poison=self._settings.poison)
-        try:
-            yield ring
-        finally:
-            self._ring = ring
+        yield ring
+        self._ring = ring
 
     def _order(self, rows: Rows, epoch: int, take: Callable[[int], Bytes]) -> "_Order":
         ids = tuple(map(self._listing.id, rows.tolist()))
@@ -156,22 +157,25 @@ class BatchLoader:
 
     def _read_ahead(self, orders: Iterator["_Order"]) -> Iterator[SampleBatch]:
         """Yield batches; while one is in use, the thread beside copies what is large of the next one."""
-        begun: deque[tuple[_Order, Begun | None]] = deque()
+        coming: deque[tuple[_Order, Begun | None]] = deque()
         try:
             for order in orders:
-                begun.append((order, self._begun(order)))
-                if len(begun) > 1:
-                    yield self._finished(*begun.popleft())
-            while begun:
-                yield self._finished(*begun.popleft())
+                if coming and not coming[0][1]:  # which is read alone: what the next one holds may be what it lacked
+                    yield self._finished(*coming.popleft())
+                coming.append((order, self._begun(order)))
+                if len(coming) > 1:
+                    yield self._finished(*coming.popleft())
+            while coming:
+                yield self._finished(*coming.popleft())
         finally:
-            for _, one in begun:
-                with contextlib.suppress(Exception):
-                    _ = one and one.finish()
+            for _, begun in coming:
+                if begun:
+                    with contextlib.suppress(Exception):  # of a batch that nobody takes
+                        begun.finish()
 
     def _begun(self, order: "_Order") -> Begun | None:
-        """Return a batch that is being filled; None where it cannot be, for which there is time when its turn comes."""
-        with contextlib.suppress(Exception):
+        """Return a batch that is being filled; None where it cannot be."""
+        with contextlib.suppress(Exception):  # which is met again, and raised, when its turn comes
             if self._replaced.mine.keys().isdisjoint(order.keys):
                 return self._filler.begin(order.keys, order.epoch, order.take)
         return None
@@ -179,7 +183,8 @@ class BatchLoader:
     def _finished(self, order: "_Order", begun: Begun | None) -> SampleBatch:
         if begun:
             with contextlib.suppress(SampleError):  # told below
-                return self._batch(order.ids, *begun.finish())
+                if found := begun.finish():
+                    return self._batch(order.ids, *found)
         return self._filled(order)
 
     def _filled(self, order: "_Order") -> SampleBatch:

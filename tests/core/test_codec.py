@@ -297,6 +297,23 @@ def test_one_wrong_value_of_many_is_noticed(row):
             codec.columns([*values[:row], wrong, *values[row + 1 :]], keys)
 
 
+@pytest.mark.parametrize("row", range(3))
+def test_a_mark_within_what_is_summed_is_compared(row):
+    """A value whose sum is right, and whose form is not, is refused among others as well."""
+    values, keys = rows_of_a_batch()
+    wrong = bytearray(values[row])
+    place = 13
+    wrong[place] ^= 1
+    for after in range(place, len(wrong)):  # wherever the head ends: the sum is then right
+        if xxhash.xxh3_64_intdigest(keys[row] + values[row][place:after]) == int.from_bytes(values[row][5:13], "big"):
+            wrong[5:13] = xxhash.xxh3_64_intdigest(keys[row] + wrong[place:after]).to_bytes(8, "big")
+            break
+    else:
+        pytest.fail("no end of the head")
+    with pytest.raises(SampleError):
+        codec.columns([*values[:row], bytes(wrong), *values[row + 1 :]], keys)
+
+
 def test_outlines_of_one_length_are_told_apart():
     """Values whose arrays have other names or dtypes of the same length are not read as if they had the first one's."""
     arrays = {"a": np.zeros(3, np.int32), "b": np.zeros(3, np.int32)}

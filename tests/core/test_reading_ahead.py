@@ -3,13 +3,16 @@
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -19,8 +22,9 @@ import cache_world as world
 
 from pluto_core import arrays
 from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.pipeline import beside, fields
+from pluto_core.pipeline import beside, caching, fields, session
 from pluto_core.pipeline.loader import BatchLoader
+from pluto_core.pipeline.ring import Ring
 from pluto_core.settings import LoaderSettings
 
 TAGS = ("agents", "future")
@@ -70,10 +74,10 @@ def folder(tmp_path, monkeypatch, request):
     return made
 
 
-def loader(reader, *, slots=4, **settings):
+def loader(reader, *, slots=4, listing=None, **settings):
     return BatchLoader(
         reader,
-        world.listing(2, 12),
+        listing or world.listing(2, 12),
         spec=arrays.join([(tag, builder.spec) for tag, builder in world.builders(TAGS)]),
         settings=LoaderSettings(**{"batch_size": 5, "threads": 2} | settings),
         part="train",
@@ -138,26 +142,129 @@ def test_what_stands_in_for_a_sample_stands_in_its_batch_alone(folder):
     assert made.replaced.keys() == set(bad)
 
 
-def test_a_fork_does_not_wait_for_what_its_parent_reads_ahead(folder):
-    """A process that is forked while a batch is read ahead lets go of it and ends; the parent's batches are unharmed."""
-    made = loader(folder.reader(TAGS))
-    batches = made.batches(0)
-    first = next(batches)
+@pytest.fixture
+def late(monkeypatch):
+    """Return an event: once it is set the thread beside does nothing; and one that lets it go on."""
+    stops, goes_on, work = threading.Event(), threading.Event(), beside.Errand._work
+
+    def later(errand):
+        if stops.is_set() and threading.current_thread() is not threading.main_thread():
+            goes_on.wait(PATIENCE_S)
+        work(errand)
+
+    monkeypatch.setattr(beside.Errand, "_work", later)
+    yield stops, goes_on
+    goes_on.set()
+
+
+@pytest.mark.parametrize("takes_more", [False, True])
+def test_a_fork_has_nothing_of_what_its_parent_reads_ahead(folder, late, takes_more):
+    """A process that is forked while a batch is read ahead lets go of it, or reads it itself; the parent's are unharmed."""
+    expected = copies(loader(folder.reader(TAGS), threads=1).batches(0))
+    stops, goes_on = late
+    batches = loader(folder.reader(TAGS)).batches(0)
+    given = copies([next(batches)])
+    stops.set()
+    given += copies([next(batches)])
     child = os.fork()
     if not child:
         with contextlib.suppress(BaseException):
             signal.alarm(int(PATIENCE_S / 2))
-            del first
+            stops.clear()
+            if takes_more:
+                assert_same(copies(batches), expected[2:])
             batches.close()
-            gc.collect()
             os._exit(0)
         os._exit(1)
     deadline = time.monotonic() + PATIENCE_S
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    goes_on.set()
     assert os.waitstatus_to_exitcode(ended[1]) == 0
-    assert ids([first, *batches]) == ids(loader(folder.reader(TAGS)).batches(0))
+    assert_same(given + copies(batches), expected)
+
+
+def copies(batches):
+    return [(batch.ids, {key: array.copy() for key, array in batch.arrays.items()}) for batch in batches]
+
+
+def assert_same(ours, theirs):
+    for (ids_, one), (wanted, other) in zip(ours, theirs, strict=True):
+        assert ids_ == wanted
+        for key, array in other.items():
+            np.testing.assert_array_equal(one[key], array, err_msg=key)
+
+
+def test_what_is_dropped_is_given_back_when_it_is_done(folder, late):
+    """A batch that was begun, and that nobody finishes, keeps what it reads for as long as the thread beside works on it."""
+    stops, goes_on = late
+    stops.set()
+    reader = Watched(folder.reader(TAGS))
+    made = loader(reader)
+    batches = made.batches(0)
+    order = next(made._order(rows, 0, Ring(1).turn()) for rows in made._sampler.batch_rows(0))
+    made._filler = attrs.evolve(made._filler, threads=True)
+    begun = made._begun(order)
+    assert reader.lent == 1
+    del begun, batches
+    gc.collect()
+    assert reader.lent == 1
+    goes_on.set()
+    deadline = time.monotonic() + PATIENCE_S
+    while reader.lent:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_epoch_that_is_collected_in_the_thread_beside_is_not_awaited_there(folder):
+    """An epoch that was left early may be closed by a garbage collection, which may run in that thread: it ends."""
+    reader = Watched(folder.reader(TAGS))
+    batches = loader(reader).batches(0)
+    next(batches)
+    beside._thread().submit(batches.close).result(PATIENCE_S)
+    beside._thread().submit(bool).result(PATIENCE_S)
+    assert not reader.lent
+    assert len(list(loader(reader).batches(1))) == 5
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_batches_stay_valid_after_an_epoch_that_was_left_early(folder, slots):
+    """A batch of an epoch that was left is as valid during the next one as if that had gone on."""
+    made = loader(folder.reader(TAGS), slots=slots)
+    batches = made.batches(0)
+    held = next(batches)
+    ((_, expected),) = copies([held])
+    batches.close()
+    others = made.batches(1)
+    for _ in range(slots - 1):
+        next(others)
+        for key, array in expected.items():
+            np.testing.assert_array_equal(held.arrays[key], array, err_msg=key)
+
+
+def test_the_thread_beside_is_not_asked_for_nothing(folder, monkeypatch):
+    """Batches of few bytes are made without it."""
+    monkeypatch.setattr(fields, "LARGE", 1 << 30)
+    monkeypatch.setattr(fields, "HEAVY", 1 << 30)
+    monkeypatch.setattr(beside, "_thread", lambda: pytest.fail("the thread beside was asked"))
+    assert len(list(loader(folder.reader(TAGS)).batches(0))) == 5
+
+
+def test_as_many_open_files_as_without_reading_ahead(tmp_path, monkeypatch):
+    """Where two batches together reach into more shards than may be open, they are read one after the other."""
+    monkeypatch.setattr(caching, "CacheJob", partial(session.CacheJob, seal_samples=1))
+    listing = world.listing(2, 90)
+    made = world.folder_at(tmp_path / "cache")
+    world.cache(made, listing)
+    assert len(made.shards.sealed()) > 150
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100 + len(list(Path("/proc/self/fd").iterdir())), usual[1]))
+    try:
+        lengths = [len(batch.ids) for batch in loader(made.reader(TAGS), listing=listing, batch_size=60).batches(0)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert lengths == [60, 60, 60]
 
 
 def test_an_errand_is_done_once():
@@ -165,10 +272,11 @@ def test_an_errand_is_done_once():
     done = []
 
     def run(*pieces):
-        errand = beside.Errand(pieces)
+        errand = beside.Errand(pieces, contextlib.ExitStack())
         errand.start()
-        errand.finish()
+        assert errand.finish()
 
+    run()
     run(*[lambda number=number: done.append(number) for number in range(2000)])
     assert sorted(done) == list(range(2000))
 
@@ -188,9 +296,7 @@ def test_an_errand_that_is_interrupted_as_it_begins_is_awaited(monkeypatch):
         time.sleep(0.2)
         done.append(1)
 
-    errand = beside.Errand([slow])
-    errand.finish()
-    assert not done
+    errand = beside.Errand([slow], contextlib.ExitStack())
     submit = ThreadPoolExecutor.submit
 
     def interrupted(pool, action):
