@@ -267,7 +267,7 @@ def unfit(end: End, hit: Hit | None) -> str:
         # or, though it was caught, within a text that a library was executing (dataclasses are made so).
         told = early or any(words in end.text for words in ("interrupted", "is complete:"))
         fit |= {-signal.Signals[hit.signal.split()[0]]} if told or hit.signal != "SIGINT" else set()
-    if early and "KeyboardInterrupt" in end.text:  # Python was importing our first module
+    if "KeyboardInterrupt" in end.text and (early or _before_ours(end.text)):
         return ""
     if hit and hit.target == "a process" and end.code == 1 and "a process that loads samples" in end.text:
         return ""
@@ -276,6 +276,11 @@ def unfit(end: End, hit: Hit | None) -> str:
     if "Traceback" in end.text and not early and not (hit and hit.signal == "SIGKILL" and _orphaned(end.text)):
         return "a traceback"
     return ""
+
+
+def _before_ours(text: str) -> bool:
+    """Return whether Ctrl-C met Python while it looked for our first module; the run may have come to its end before."""
+    return text.startswith("Traceback") and "_run_module_as_main" in text and "pluto" not in text
 
 
 def _orphaned(text: str) -> bool:

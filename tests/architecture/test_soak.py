@@ -72,6 +72,15 @@ def test_a_process_that_lost_its_program_while_it_started_may_say_so():
     assert unfit(End(-signal.SIGKILL, told + "Traceback (most recent call last):"), killed)
 
 
+def test_ctrl_c_before_our_first_module_is_pythons():
+    """A traceback without a frame of ours, and nothing said before it, is accepted after Ctrl-C, whatever the phase."""
+    stopped = Hit("SIGINT twice", "the program", "end")
+    told = 'Traceback (most recent call last):\n  File "<frozen runpy>", in _run_module_as_main\nKeyboardInterrupt\n'
+    assert not unfit(End(-signal.SIGINT, told), stopped)
+    assert unfit(End(-signal.SIGINT, "listing scenarios\n" + told), stopped)
+    assert unfit(End(-signal.SIGINT, told.replace("<frozen runpy>", "pluto_core/run.py")), stopped)
+
+
 def test_what_a_process_holds_is_told_by_name(tmp_path):
     """An open file and a thread more are counted, and stand in the list with their names."""
     before, go_on = held(), threading.Event()
