@@ -220,9 +220,12 @@ def test_what_is_dropped_is_given_back_when_it_is_done(folder, late):
 def test_an_epoch_that_is_collected_in_the_thread_beside_is_not_awaited_there(folder):
     """An epoch that was left early may be closed by a garbage collection, which may run in that thread: it ends."""
     reader = Watched(folder.reader(TAGS))
-    batches = loader(reader).batches(0)
-    next(batches)
-    beside._thread().submit(batches.close).result(PATIENCE_S)
+    made = loader(reader)
+    begun, ready = [], threading.Event()
+    closing = beside._thread().submit(lambda: ready.wait(PATIENCE_S) and begun.pop().finish())
+    begun.append(made._begun(next(made._order(rows, 0, Ring(1).turn()) for rows in made._sampler.batch_rows(0))))
+    ready.set()
+    assert closing.result(PATIENCE_S) is None
     beside._thread().submit(bool).result(PATIENCE_S)
     assert not reader.lent
     assert len(list(loader(reader).batches(1))) == 5
@@ -251,7 +254,8 @@ def test_the_thread_beside_is_not_asked_for_nothing(folder, monkeypatch):
     assert len(list(loader(folder.reader(TAGS)).batches(0))) == 5
 
 
-def test_as_many_open_files_as_without_reading_ahead(tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", range(98, 102))
+def test_as_many_open_files_as_without_reading_ahead(tmp_path, monkeypatch, files):
     """Where two batches together reach into more shards than may be open, they are read one after the other."""
     monkeypatch.setattr(caching, "CacheJob", partial(session.CacheJob, seal_samples=1))
     listing = world.listing(2, 90)
@@ -259,7 +263,7 @@ def test_as_many_open_files_as_without_reading_ahead(tmp_path, monkeypatch):
     world.cache(made, listing)
     assert len(made.shards.sealed()) > 150
     usual = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100 + len(list(Path("/proc/self/fd").iterdir())), usual[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files + len(list(Path("/proc/self/fd").iterdir())), usual[1]))
     try:
         lengths = [len(batch.ids) for batch in loader(made.reader(TAGS), listing=listing, batch_size=60).batches(0)]
     finally:
