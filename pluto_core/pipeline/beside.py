@@ -3,7 +3,6 @@
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -83,7 +82,7 @@ def together(action: Callable[[], object], first: Callable[[], object] = bool) -
 
     Args:
         action: Takes one piece of work after the other from something that both share, until none is left.
-        first: What needs the interpreter; it gives way now and then (`give_way`), so that the other finds its next piece.
+        first: What needs the interpreter.
     """
     beside = _thread().submit(action)
     try:
@@ -92,11 +91,6 @@ def together(action: Callable[[], object], first: Callable[[], object] = bool) -
     finally:
         _await(beside)
     beside.result()
-
-
-def give_way() -> None:
-    """Let the thread beside have the interpreter, if it waits for it, until its next piece is under way."""
-    time.sleep(0)
 
 
 def _thread() -> ThreadPoolExecutor:

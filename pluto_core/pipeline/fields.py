@@ -16,7 +16,7 @@ from pluto_core.samples import Array
 LARGE = 1 << 18
 """Bytes of an array of one row from which on threads share its rows."""
 HEAVY = 1 << 17
-"""Bytes of an array of all rows from which on copying it takes longer than the interpreter's part in that."""
+"""Bytes of an array of all rows from which on it takes longer to copy them twice than to look at every row."""
 PIECE = 1 << 25
 """Bytes of large arrays that a thread copies at a time: between them it needs the interpreter, which others may hold."""
 
@@ -72,7 +72,11 @@ class Field(NamedTuple):
 
     @property
     def heavy(self) -> bool:
-        """Return whether copying all rows takes longer than finding them."""
+        """Return whether unpacking or casting all rows takes longer than finding them."""
+        return self._many and not self._lies(self.column)
+
+    @property
+    def _many(self) -> bool:
         return self.place.nbytes >= HEAVY
 
     def fill(self, batch: Array, rows: Iterable[int]) -> None:
@@ -107,8 +111,8 @@ class Field(NamedTuple):
             self.fill(self.place.view(buffer), range(self.place.shape[0]))
         elif not self._lies(column):
             self._join(buffer)
-        elif self.heavy:
-            self._copy_pieces(column, buffer)
+        elif self._many:
+            self._copy_rows(column, buffer.data)
         else:
             self._copy_bytes(column, buffer.data)
 
@@ -125,28 +129,25 @@ class Field(NamedTuple):
         np.concatenate(pieces, out=batch.reshape(len(batch) * length, *tail), casting="unsafe")
 
     def _copy_bytes(self, column: StoredColumn, target: memoryview) -> None:
-        """Copy few bytes: in the least time for each row."""
+        """Copy few bytes, twice: that is the least time for each row."""
         place, step = self.place, self.step
-        rows = zip(column.payloads, column.offsets, column.sizes, strict=True)
-        if min(column.sizes) == step:
-            target[place.offset : place.end] = b"".join([payload[offset : offset + size] for payload, offset, size in rows])
-            return
-        pieces: list[memoryview] = []
         padding = _padding(place.dtype, self.spec.pad, step.bit_length())
-        for payload, offset, size in rows:
-            pieces += (payload[offset : offset + size], padding[: step - size])
-        target[place.offset : place.end] = b"".join(pieces)
-
-    def _copy_pieces(self, column: StoredColumn, target: Bytes) -> None:
-        """Copy many bytes: each cell is written once, and other threads run meanwhile."""
-        place, step = self.place, self.step
-        padding = np.frombuffer(_padding(place.dtype, self.spec.pad, step.bit_length()), np.uint8)
-        pieces: list[Bytes] = []
+        pieces: list[memoryview] = []
         for payload, offset, size in zip(column.payloads, column.offsets, column.sizes, strict=True):
-            pieces.append(np.ndarray((size,), np.uint8, payload, offset))
+            pieces.append(payload[offset : offset + size])
             if size < step:
                 pieces.append(padding[: step - size])
-        np.concatenate(pieces, out=target[place.offset : place.end])
+        target[place.offset : place.end] = b"".join(pieces)
+
+    def _copy_rows(self, column: StoredColumn, target: memoryview) -> None:
+        """Copy many bytes once, without giving the interpreter away, for which this thread would wait after every row."""
+        step, end = self.step, self.place.offset
+        padding = _padding(self.place.dtype, self.spec.pad, step.bit_length())
+        for payload, offset, size in zip(column.payloads, column.offsets, column.sizes, strict=True):
+            begin, end = end, end + step
+            target[begin : begin + size] = payload[offset : offset + size]
+            if size < step:
+                target[begin + size : end] = padding[: step - size]
 
 
 def _padded(arrays: Sequence[Array], whole: Shape, pad: Array) -> list[Array]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pluto_core.arrays import ArraySpec, SampleSpec
 from pluto_core.errors import PlutoError, Reason, SampleError
-from pluto_core.pipeline.beside import give_way, together
+from pluto_core.pipeline.beside import together
 from pluto_core.pipeline.columns import ArrayColumn, Column, Shape, StoredColumn
 from pluto_core.pipeline.fields import Field, Place
 from pluto_core.pipeline.ring import ALIGNMENT, Bytes
@@ -72,7 +72,7 @@ class Arrangement:
                 piece()
 
         if threads and any(map(self._is_large, self.fields)):
-            together(write_large, first=partial(self.write_small, buffer, gives_way=True))
+            together(write_large, first=partial(self.write_small, buffer))
         else:
             self.write_small(buffer)
             write_large()
@@ -87,13 +87,11 @@ class Arrangement:
         large = [piece for field in self.fields if field.large for piece in field.pieces(buffer)]
         return [*large, *[partial(field.fill_all, buffer) for field in self.fields if field.heavy and not field.large]]
 
-    def write_small(self, buffer: Bytes, *, gives_way: bool = False) -> None:
-        """Write what `pieces` leave; with `gives_way` a thread that waits for the interpreter gets it now and then."""
+    def write_small(self, buffer: Bytes) -> None:
+        """Write what `pieces` leave."""
         for field in self.fields:
             if not self._is_large(field):
                 field.fill_all(buffer)
-                if gives_way:
-                    give_way()
 
     def _is_large(self, field: Field) -> bool:
         return field.large or field.place.key in self.late or (field.heavy and not self.finish)

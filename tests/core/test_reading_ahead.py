@@ -249,7 +249,7 @@ def test_batches_stay_valid_after_an_epoch_that_was_left_early(folder, slots):
 def test_the_thread_beside_is_not_asked_for_nothing(folder, monkeypatch):
     """Batches of few bytes are made without it."""
     monkeypatch.setattr(fields, "LARGE", 1 << 30)
-    monkeypatch.setattr(fields, "HEAVY", 1 << 30)
+    monkeypatch.setattr(fields, "HEAVY", 1 << 30)  # arrays that are packed, or cast
     monkeypatch.setattr(beside, "_thread", lambda: pytest.fail("the thread beside was asked"))
     assert len(list(loader(folder.reader(TAGS)).batches(0))) == 5
 
