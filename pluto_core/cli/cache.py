@@ -119,6 +119,7 @@ def verify(
         "unreadable": dict(report.unreadable),
         "recomputed": report.recomputed,
         "different": list(report.different),
+        "repaired": report.repaired,
     }
     _say(found, cache_text.verified, as_json=as_json)
     return int(ExitCode.OK if report.ok else ExitCode.FAILED)

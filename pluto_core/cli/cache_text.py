@@ -42,7 +42,8 @@ def verified(told: Told) -> str:
         lines.append(f"  {told['lost']:,} values that the index listed are gone")
     lines += _first(f"  differs: {line}" for line in told["different"])
     if told["damaged"] or told["unreadable"] or told["lost"]:
-        lines.append("the index is repaired; the next cache step computes again what is missing")
+        repaired = "the index is repaired; the next cache step computes again what is missing"
+        lines.append(repaired if told["repaired"] else "the cache cannot be written here: verify it where it can, to repair it")
     if told["different"]:
         lines.append("the cache does not hold what would be computed now: compute it anew with --fresh, or undo the change")
     return "\n".join([*lines, *(["nothing is wrong"] if told["ok"] else [])])

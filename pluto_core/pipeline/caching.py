@@ -14,8 +14,10 @@ from pluto_core.errors import PlutoError, TooManyFailuresError
 from pluto_core.jobs import Batch, Lost
 from pluto_core.listing import Listing
 from pluto_core.pipeline.checking import MakeBuilders
+from pluto_core.pipeline.durable import ReadOnlyError
 from pluto_core.pipeline.failures import Failure, FailureLog
 from pluto_core.pipeline.folder import CacheFolder
+from pluto_core.pipeline.index import Index
 from pluto_core.pipeline.interrupts import Interrupts
 from pluto_core.pipeline.listings import keys_of
 from pluto_core.pipeline.progress import Meter, Progress
@@ -66,7 +68,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
     progress: Callable[[Progress], None] = _nothing,
     note: Callable[[str], None] = _nothing,
 ) -> CacheReport:
-    """Compute what the cache lacks of a listing.
+    """Compute what the cache lacks of a listing; one that lacks nothing need not be writable.
 
     Args:
         listing: Scenarios that are to be there in the end; an array job passes its share.
@@ -83,21 +85,26 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
         note: Says one line to the user.
 
     Raises:
-        PlutoError: Another run computes the same, or the disk is full.
+        PlutoError: Another run computes the same, the disk is full, or it cannot be written and something is to be computed.
         TooManyFailuresError: Too many scenarios failed; the others are sealed.
         KeyboardInterrupt: Ctrl-C was pressed; what was computed is sealed.
     """
     if worker.processes and not folder.store.shared:
         message = f"cache.use = {folder.name!r} lives in one process and the worker uses several; change one of them"
         raise PlutoError(message)
-    with folder.hold(part) as lock, lock.alive():
+    try:
+        held = folder.hold(part)
+    except ReadOnlyError as error:
+        work = Work(listing, folder.missing(listing, tags, retry=retry), tags)
+        if work.total:
+            message = f"{error} (scenarios to be computed: {work.total:,})"
+            raise ReadOnlyError(message) from error
+        note(f"the cache {folder.path} cannot be written and lacks nothing of this experiment: it is used as it is")
+        return _as_it_is(folder, work, max_failures)
+    with held as lock, lock.alive():
         known = folder.tidy(note)
         work = Work(listing, folder.missing(listing, tags, retry=retry), tags)
-        asked = np.unique(work.keys)
-        complete = known.keys[known.complete(tags)]
-        present = int(np.isin(asked, complete, assume_unique=True).sum())
-        failed_before = len(asked) - present - work.total
-        _check_failures(failed_before, max_failures, folder)
+        asked, present, failed_before = _state(folder, known, work, max_failures)
         job = CacheJob(folder=folder, make_source=make_source, make_builders=make_builders, profile=profile)
         meter = Meter(work.total, progress)
         reasons: Counter[str] = Counter()
@@ -112,7 +119,7 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
         folder.tidy(note)
     state = meter.state()
     return CacheReport(
-        asked=len(asked),
+        asked=asked,
         present=present,
         done=state.done - state.failed,
         failed=dict(reasons),
@@ -121,6 +128,27 @@ def cache_scenarios(  # noqa: PLR0913 -- one step, all of whose inputs the calle
         seconds=state.seconds,
         per_second=state.per_second,
     )
+
+
+def _as_it_is(folder: CacheFolder, work: "Work", limit: int | None) -> CacheReport:
+    """Return the report of a step that had nothing to do."""
+    asked, present, failed = _state(folder, folder.index(), work, limit)
+    return CacheReport(
+        asked=asked, present=present, done=0, failed={}, failed_before=failed, bytes=0, seconds=0.0, per_second=0.0
+    )
+
+
+def _state(folder: CacheFolder, known: Index, work: "Work", limit: int | None) -> tuple[int, int, int]:
+    """Return how many scenarios are asked for, how many of them an index knows, and how many failed in earlier runs.
+
+    Raises:
+        TooManyFailuresError: More of them failed than `limit`.
+    """
+    asked = np.unique(work.keys)
+    present = int(np.isin(asked, known.keys[known.complete(work.tags)], assume_unique=True).sum())
+    failed_before = len(asked) - present - work.total
+    _check_failures(failed_before, limit, folder)
+    return len(asked), present, failed_before
 
 
 def _run(
@@ -180,9 +208,9 @@ class Work(Sequence[Batch]):
     def __init__(self, listing: Listing, missing: Mapping[str, Rows], tags: Sequence[str]) -> None:
         self.keys = keys_of(listing)
         self._listing = listing
-        self._tags = tuple(tags)
-        self._lacks = np.zeros((len(self._tags), len(listing)), np.bool_)
-        for row, tag in enumerate(self._tags):
+        self.tags = tuple(tags)
+        self._lacks = np.zeros((len(self.tags), len(listing)), np.bool_)
+        for row, tag in enumerate(self.tags):
             self._lacks[row, missing[tag]] = True
         rows = np.flatnonzero(self._lacks.any(axis=0))
         self._rows = rows[np.argsort(listing.logs.codes[rows], kind="stable")]
@@ -210,7 +238,7 @@ class Work(Sequence[Batch]):
         return Batch(group=units[0].scenario.log, units=units)
 
     def _tags_of(self, row: int) -> tuple[str, ...]:
-        return tuple(tag for tag, lacks in zip(self._tags, self._lacks[:, row].tolist(), strict=True) if lacks)
+        return tuple(tag for tag, lacks in zip(self.tags, self._lacks[:, row].tolist(), strict=True) if lacks)
 
 
 def _batch_starts(logs: npt.NDArray[np.int32]) -> list[int]:

@@ -15,8 +15,13 @@ from pluto_core.errors import PlutoError
 _ABANDONED_S = 3600.0
 """Age from which on the file of a writer is that of a killed one."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS})
 """What file systems say that cannot sync a folder."""
+
+
+class ReadOnlyError(PlutoError):
+    """A folder cannot be written: it is on a read-only disk, or somebody else's."""
 
 
 @contextlib.contextmanager
@@ -24,14 +29,15 @@ def explained(place: Path) -> Iterator[None]:
     """Turn what the disk refuses within the block into a message for the user.
 
     Raises:
-        PlutoError: Instead of an OSError; with the file, or `place` where the error names none.
+        ReadOnlyError: Instead of an OSError that says so.
+        PlutoError: Instead of any other OSError; with the file, or `place` where the error names none.
     """
     try:
         yield
     except OSError as error:
         advice = "make room, or choose another path" if error.errno in _FULL else "choose another path"
         message = f"cannot write to {error.filename or place}: {error.strerror or error}; {advice}"
-        raise PlutoError(message) from error
+        raise (ReadOnlyError if error.errno in _READ_ONLY else PlutoError)(message) from error
 
 
 def write_file(path: Path, data: bytes) -> None:

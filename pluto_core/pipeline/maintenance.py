@@ -14,7 +14,7 @@ import numpy as np
 from pluto_core.errors import SampleError
 from pluto_core.pipeline import codec, listings
 from pluto_core.pipeline.checking import MakeBuilders
-from pluto_core.pipeline.durable import remove
+from pluto_core.pipeline.durable import ReadOnlyError, remove
 from pluto_core.pipeline.folder import LOCKS, CacheFolder
 from pluto_core.pipeline.index import EMPTY, Index, raw_key
 from pluto_core.pipeline.inspection import Damage, Finding, Inspection, inspect
@@ -122,6 +122,8 @@ class VerifyReport:
     recomputed: int = 0
     different: Sequence[str] = ()
     """Recomputed samples that differ from the stored ones: builder, scenario, first array that differs."""
+    repaired: bool = True
+    """Whether the cache could be written; otherwise what was found is as it was."""
 
     @property
     def ok(self) -> bool:
@@ -147,7 +149,7 @@ def verify(
     worker: Worker | None = None,
     progress: Progress = silent,
 ) -> VerifyReport:
-    """Read every value, compare its checksums and its spec, ask its builder, and repair the index.
+    """Read every value, compare its checksums and its spec, ask its builder, and repair the index where it can be written.
 
     Args:
         folder: The cache.
@@ -156,19 +158,14 @@ def verify(
         worker: Reads several shards at a time, if it has processes.
         progress: Called with values read and values in all.
     """
-    with folder.hold():
-        folder.shards.adopt(lambda _text: None)
+    with _held(folder) as writable:
+        if writable:
+            folder.shards.adopt(lambda _text: None)
         before = Index.read(folder.path) or EMPTY
         findings = _findings(folder, make_builders, worker, progress, sum(before.count(tag) for tag in before.tags))
         damaged = {finding.shard: finding.damaged for finding in findings if finding.damaged}
         unreadable = {finding.shard: finding.unreadable for finding in findings if finding.unreadable}
-        for name in unreadable:
-            folder.shards.set_aside(name)
-        if damaged:
-            folder.note_failed(damaged)
-            folder.drop(damaged)
-        folder.forget_index()
-        after = folder.tidy()
+        after = _repaired(folder, damaged, unreadable) if writable else folder.index()
         different = _recomputed(folder, recompute) if recompute else []
     return VerifyReport(
         values=sum(finding.values for finding in findings),
@@ -178,7 +175,31 @@ def verify(
         unreadable=unreadable,
         recomputed=min(recompute.count, len(folder.reader().keys)) if recompute else 0,
         different=different,
+        repaired=writable,
     )
+
+
+@contextlib.contextmanager
+def _held(folder: CacheFolder) -> Iterator[bool]:
+    """Keep other runs away meanwhile; give whether the cache can be written at all."""
+    try:
+        lock = folder.hold()
+    except ReadOnlyError:
+        yield False
+        return
+    with lock:
+        yield True
+
+
+def _repaired(folder: CacheFolder, damaged: Mapping[str, Sequence[Damage]], unreadable: Iterable[str]) -> Index:
+    """Leave out what is damaged, move aside what cannot be read, and return the new index."""
+    for name in unreadable:
+        folder.shards.set_aside(name)
+    if damaged:
+        folder.note_failed(damaged)
+        folder.drop(damaged)
+    folder.forget_index()
+    return folder.tidy()
 
 
 def _findings(

@@ -16,6 +16,7 @@ from pluto_core.errors import PlutoError
 from pluto_core.experiment import Experiment
 from pluto_core.listing import Listing
 from pluto_core.pipeline.caching import CacheReport, cache_scenarios
+from pluto_core.pipeline.durable import ReadOnlyError
 from pluto_core.pipeline.fingerprint import Fingerprint, fingerprint
 from pluto_core.pipeline.folder import CacheFolder
 from pluto_core.pipeline.listings import keys_of
@@ -157,7 +158,8 @@ class Workspace:
         self.explain(selected)
         # Under two names: with the dataset's identity for runs that have it, without for those that train from the cache alone.
         for name in {digest, filter_digest(wanted, None, seed)} if self.source else set[str]():
-            self.folder.save_listing(name, selected.listing, {"stages": [list(stage) for stage in selected.funnel]})
+            with contextlib.suppress(ReadOnlyError):  # then they are listed again by the next run
+                self.folder.save_listing(name, selected.listing, {"stages": [list(stage) for stage in selected.funnel]})
         return selected.listing
 
     def explain(self, selected: Selected) -> None:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cache_experiment
 from cache_experiment import told
 
+from pluto_core.cli import cache_text
 from pluto_core.errors import ExitCode
 from pluto_lmdb.shard import LmdbShards
 
@@ -100,6 +101,16 @@ def test_verify_finds_damage(cached, here):
     assert "computes again" in outcome.out
     assert "1 computed" in cached("run", "small.toml").ok()
     assert told(cached("cache", "verify", "cache", "--json"))["values"] == 54
+
+
+def test_verify_says_what_was_not_repaired():
+    """Of a cache that cannot be written, what was found is told, and that it is as it was."""
+    found = {"values": 54, "recomputed": 0, "damaged": {"a.lmdb": 1}, "reasons": {}, "unreadable": {}, "lost": 0}
+    told = cache_text.verified(found | {"different": [], "ok": False, "repaired": False})
+    assert told.splitlines()[1:] == [
+        "  1 damaged in a.lmdb",
+        "the cache cannot be written here: verify it where it can, to repair it",
+    ]
 
 
 @pytest.mark.parametrize("how", ["gone", "noise", "flipped"])

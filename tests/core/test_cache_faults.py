@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cache_world as world
 
-from pluto_core.errors import ExitCode, PlutoError, Reason
+from pluto_core.errors import ExitCode, PlutoError, Reason, TooManyFailuresError
 from pluto_core.pipeline import codec, copying, maintenance, shards
 from pluto_core.pipeline.inspection import Damage
 
@@ -156,7 +156,7 @@ def test_a_full_file_system(small_disk, tmp_path, store):
 
 
 def test_a_read_only_file_system(small_disk):
-    """On a file system that cannot be written, a cache is read, and whatever writes says so in one message."""
+    """On a file system that cannot be written, a cache is read, and whatever has to write says so in one message."""
     wanted = world.listing(2, 6)
     folder = world.folder_at(small_disk("size=8m") / "cache")
     world.cache(folder, wanted)
@@ -166,9 +166,39 @@ def test_a_read_only_file_system(small_disk):
     reader = folder.reader()
     assert len(reader.get_many(list(reader.keys))) == 12
     reader.close()
-    for write in (world.cache, lambda folder, _wanted: maintenance.verify(folder), lambda folder, _: copying.compact(folder)):
-        with pytest.raises(PlutoError, match=r"cannot write to .*[Rr]ead-only"):
-            write(folder, wanted)
+    with pytest.raises(PlutoError, match=r"cannot write to .*[Rr]ead-only"):
+        copying.compact(folder)
+    with pytest.raises(PlutoError, match=r"cannot write to .*[Rr]ead-only.* \(scenarios to be computed: 4\)"):
+        world.cache(folder, world.listing(2, 8))
+
+
+def test_a_read_only_cache_that_lacks_nothing(small_disk):
+    """Where nothing is to be computed, nothing is to be written: the cache step says so and ends, failures count as ever."""
+    wanted = world.listing(2, 6, special=["nan"])
+    folder = world.folder_at(small_disk("size=8m") / "cache")
+    assert world.cache(folder, wanted).done == 12
+    small_disk("remount,ro")
+    notes = []
+    report = world.cache(folder, wanted, note=notes.append)
+    assert (report.asked, report.present, report.done, report.failed, report.failed_before) == (14, 12, 0, {}, 2)
+    assert notes == [f"the cache {folder.path} cannot be written and lacks nothing of this experiment: it is used as it is"]
+    with pytest.raises(TooManyFailuresError):
+        world.cache(folder, wanted, max_failures=0)
+
+
+def test_a_read_only_cache_is_verified(small_disk):
+    """Every value is read and what is damaged is told; it stays until the cache is verified where it can be written."""
+    folder = world.folder_at(small_disk("size=8m") / "cache", "files")
+    world.cache(folder, world.listing(2, 6))
+    damaged = sorted(folder.shards.path(folder.shards.sealed()[0].name).iterdir())[3]
+    value = damaged.read_bytes()
+    damaged.write_bytes(value[:-1] + bytes([value[-1] ^ 1]))
+    small_disk("remount,ro")
+    reports = [maintenance.verify(folder), maintenance.verify(folder)]
+    small_disk("remount,rw")
+    reports += [maintenance.verify(folder), maintenance.verify(folder)]
+    assert [sum(report.damaged.values()) for report in reports] == [1, 1, 1, 0]
+    assert [report.repaired for report in reports] == [False, False, True, True]
 
 
 def test_a_folder_of_somebody_else():
