@@ -157,8 +157,13 @@ class LmdbReader:
     @contextlib.contextmanager
     def lend(self, keys: Sequence[bytes]) -> Iterator[list[memoryview]]:
         """Give values where they lie in the file; they must not be looked at after the `with` block."""
-        with lease(self._real, self._config) as environment, environment.begin(buffers=True) as transaction:
-            yield _values(environment, transaction, keys)
+        with lease(self._real, self._config) as environment:
+            transaction = environment.begin(buffers=True)
+            try:
+                yield _values(environment, transaction, keys)
+            finally:
+                with contextlib.suppress(lmdb.Error):  # closed already, in a fork of the process that was lent something
+                    transaction.abort()
 
     def close(self) -> None:
         """Close the file unless another thread reads from it."""

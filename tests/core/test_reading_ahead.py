@@ -164,6 +164,7 @@ def test_a_fork_has_nothing_of_what_its_parent_reads_ahead(folder, late, takes_m
     stops, goes_on = late
     batches = loader(folder.reader(TAGS)).batches(0)
     given = copies([next(batches)])
+    beside._thread().submit(bool).result(PATIENCE_S)  # the next batch is there, and only the one after it is to be late
     stops.set()
     given += copies([next(batches)])
     child = os.fork()
